@@ -1,0 +1,231 @@
+package tasuki
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+)
+
+// Architecture is an instruction set in Lambda's words.
+type Architecture string
+
+// The architectures that Lambda runs.
+const (
+	X86_64 Architecture = "x86_64"
+	ARM64  Architecture = "arm64"
+)
+
+// ParseArchitecture returns s as an Architecture, or one sentence on why it cannot be one.
+func ParseArchitecture(s string) (Architecture, error) {
+	switch a := Architecture(s); a {
+	case X86_64, ARM64:
+		return a, nil
+	}
+	return "", invalid("%s is not an architecture of Lambda: it is x86_64 or arm64", quote(s))
+}
+
+// OCI returns the architecture in the words of image configurations (Go's GOARCH).
+func (a Architecture) OCI() string {
+	if a == X86_64 {
+		return "amd64"
+	}
+	return string(a)
+}
+
+// FunctionTarget is a function that runs a handoff's image.
+type FunctionTarget struct {
+	Name         string       // name or ARN
+	Architecture Architecture // "" when the live function's is to be used
+	Alias        string       // alias that releases move; "" for none
+}
+
+// functionGrammar is the FunctionName of Lambda's API without a qualifier.
+var functionGrammar = regexp.MustCompile(`^(arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:function:)?[a-zA-Z0-9_-]{1,64}$`)
+
+// CheckFunctionName returns one sentence on why name cannot be a function's name
+// or ARN, or nil.
+func CheckFunctionName(name string) error {
+	if !functionGrammar.MatchString(name) {
+		return invalid("%s is not the name of a Lambda function: it has 1 to 64 letters, digits, '-' or '_', or is the function's ARN without a qualifier", quote(name))
+	}
+	return nil
+}
+
+// Handoff is everything that a verb must know about one relay. It comes from the
+// contract, or from flags where there is none.
+type Handoff struct {
+	Name           HandoffName
+	Repository     Repository
+	TagParameter   ParameterName
+	PlaceholderTag Tag
+	Functions      []FunctionTarget
+}
+
+// Architecture returns the architecture that the handoff's image has to have: its
+// functions' own, X86_64 (Lambda's default) where none says, and an error where
+// two differ, because one image cannot serve both.
+func (h Handoff) Architecture() (Architecture, error) {
+	var arch Architecture
+	for _, f := range h.Functions {
+		if arch != "" && f.Architecture != "" && arch != f.Architecture {
+			return "", invalid("handoff %s has functions of both architectures, which one image cannot serve: give each architecture a handoff of its own", h.Name)
+		}
+		if f.Architecture != "" {
+			arch = f.Architecture
+		}
+	}
+	if arch == "" {
+		arch = X86_64
+	}
+	return arch, nil
+}
+
+// contractVersion is the version of the contract's specification that this package writes.
+const contractVersion = 1
+
+// Contract is what the infra side tells the app side about a handoff: the value of
+// the parameter [HandoffName.ContractParameter].
+type Contract struct {
+	Handoff
+	Account string // the AWS account of the function and the parameter, 12 digits
+	Region  string
+	StackID string // the CloudFormation stack that wrote it; "" for none
+
+	unknown map[string]json.RawMessage // fields of a later revision, kept when it is written again
+}
+
+var (
+	accountGrammar = regexp.MustCompile(`^[0-9]{12}$`)
+	regionGrammar  = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]$`)
+)
+
+// wireContract is the contract's JSON, version 1.
+type wireContract struct {
+	Version        int                 `json:"version"`
+	Handoff        string              `json:"handoff"`
+	Account        string              `json:"account"`
+	Region         string              `json:"region"`
+	StackID        string              `json:"stackId,omitempty"`
+	Repository     string              `json:"repository"`
+	TagParameter   string              `json:"tagParameter"`
+	PlaceholderTag string              `json:"placeholderTag"`
+	Functions      []wireContractEntry `json:"functions"`
+}
+
+type wireContractEntry struct {
+	Name         string `json:"name"`
+	Architecture string `json:"architecture"`
+	Alias        string `json:"alias,omitempty"`
+}
+
+var contractFields = []string{"version", "handoff", "account", "region", "stackId", "repository", "tagParameter", "placeholderTag", "functions"}
+
+// ParseContract reads a contract's JSON. Unknown fields are kept; an unknown
+// version is refused, because what it means is not known here.
+func ParseContract(b []byte) (Contract, error) {
+	var w wireContract
+	if err := json.Unmarshal(b, &w); err != nil {
+		return Contract{}, invalid("the contract is not JSON of a contract's form: %v", err)
+	}
+	if w.Version != contractVersion {
+		return Contract{}, invalid("the contract is of version %d, and this program knows version %d only: upgrade tasuki", w.Version, contractVersion)
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(b, &all); err != nil {
+		return Contract{}, invalid("the contract is not a JSON object: %v", err)
+	}
+	maps.DeleteFunc(all, func(name string, _ json.RawMessage) bool { return slices.Contains(contractFields, name) })
+	c := Contract{Account: w.Account, Region: w.Region, StackID: w.StackID, unknown: all}
+	var err error
+	if c.Name, err = ParseHandoffName(w.Handoff); err != nil {
+		return Contract{}, fmt.Errorf("the contract's handoff: %w", err)
+	}
+	if c.Repository, err = ParseRepository(w.Repository); err != nil {
+		return Contract{}, fmt.Errorf("the contract's repository: %w", err)
+	}
+	if c.TagParameter, err = ParseParameterName(w.TagParameter); err != nil {
+		return Contract{}, fmt.Errorf("the contract's tagParameter: %w", err)
+	}
+	if c.PlaceholderTag, err = ParseTag(w.PlaceholderTag); err != nil {
+		return Contract{}, fmt.Errorf("the contract's placeholderTag: %w", err)
+	}
+	for _, f := range w.Functions {
+		arch, err := ParseArchitecture(f.Architecture)
+		if err != nil {
+			return Contract{}, fmt.Errorf("the contract's function %s: %w", quote(f.Name), err)
+		}
+		c.Functions = append(c.Functions, FunctionTarget{f.Name, arch, f.Alias})
+	}
+	return c, c.Check()
+}
+
+// Check returns one sentence on what a contract lacks, or nil.
+func (c Contract) Check() error {
+	switch {
+	case c.Name.IsZero():
+		return invalid("the contract names no handoff")
+	case !accountGrammar.MatchString(c.Account):
+		return invalid("the contract's account %s is not 12 digits", quote(c.Account))
+	case !regionGrammar.MatchString(c.Region):
+		return invalid("the contract's region %s is not an AWS region", quote(c.Region))
+	case c.Repository.IsZero():
+		return invalid("the contract names no repository")
+	case c.TagParameter.IsZero():
+		return invalid("the contract names no tag parameter")
+	case c.PlaceholderTag.IsZero():
+		return invalid("the contract names no placeholder tag")
+	}
+	seen := map[string]bool{}
+	for _, f := range c.Functions {
+		if err := CheckFunctionName(f.Name); err != nil {
+			return fmt.Errorf("the contract's functions: %w", err)
+		}
+		if seen[f.Name] {
+			return invalid("the contract names the function %s twice", f.Name)
+		}
+		seen[f.Name] = true
+	}
+	_, err := c.Architecture()
+	return err
+}
+
+// MarshalJSON writes the contract, the fields that this program does not know included.
+func (c Contract) MarshalJSON() ([]byte, error) {
+	w := wireContract{
+		Version: contractVersion, Handoff: c.Name.s, Account: c.Account, Region: c.Region, StackID: c.StackID,
+		Repository: c.Repository.String(), TagParameter: c.TagParameter.s, PlaceholderTag: c.PlaceholderTag.s,
+		Functions: []wireContractEntry{},
+	}
+	for _, f := range c.Functions {
+		w.Functions = append(w.Functions, wireContractEntry{f.Name, string(f.Architecture), f.Alias})
+	}
+	return marshalWith(w, c.unknown)
+}
+
+// UnmarshalJSON implements json.Unmarshaler by way of [ParseContract].
+func (c *Contract) UnmarshalJSON(b []byte) (err error) {
+	*c, err = ParseContract(b)
+	return err
+}
+
+// marshalWith writes v, a struct, with the unknown fields behind its own, sorted.
+func marshalWith(v any, unknown map[string]json.RawMessage) ([]byte, error) {
+	b, err := json.Marshal(v)
+	if err != nil || len(unknown) == 0 {
+		return b, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(unknown)) {
+		key, err := json.Marshal(name)
+		if err != nil {
+			return nil, err
+		}
+		b = append(b[:len(b)-1], ',')
+		b = append(b, key...)
+		b = append(b, ':')
+		b = append(b, unknown[name]...)
+		b = append(b, '}')
+	}
+	return b, nil
+}

@@ -1,0 +1,148 @@
+// Package state keeps what the local endpoint's services know, in typed tables.
+// A write is durable before Update returns.
+package state
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// Store is a set of tables in one file, and a folder beside it for what is too
+// large for a table.
+type Store struct {
+	db        *bbolt.DB
+	dir       string
+	temporary bool
+}
+
+// Open opens the store in dir, made where it does not exist. Only one process can
+// have it open: a second one is told so within a second.
+func Open(dir string) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	return open(dir, false)
+}
+
+// Temporary opens an empty store that is gone when it is closed. It runs the same
+// code as a durable one, but does not wait for the disk.
+func Temporary() (*Store, error) {
+	dir, err := os.MkdirTemp("", "tasuki-local-")
+	if err != nil {
+		return nil, err
+	}
+	return open(dir, true)
+}
+
+func open(dir string, temporary bool) (*Store, error) {
+	path := filepath.Join(dir, "state.db")
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, NoSync: temporary, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType})
+	if errors.Is(err, bbolt.ErrTimeout) {
+		return nil, fmt.Errorf("%s is in use by another tasuki local", dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	return &Store{db, dir, temporary}, nil
+}
+
+// Dir returns the folder that the store lives in.
+func (s *Store) Dir() string { return s.dir }
+
+// Durable reports whether what is written outlives the process.
+func (s *Store) Durable() bool { return !s.temporary }
+
+// Close closes the store, and removes it where it was temporary.
+func (s *Store) Close() error {
+	err := s.db.Close()
+	if s.temporary {
+		err = errors.Join(err, os.RemoveAll(s.dir))
+	}
+	return err
+}
+
+// Tx is a transaction: what it reads is consistent, and what it writes is written
+// together or not at all.
+type Tx struct{ tx *bbolt.Tx }
+
+// View runs f in a transaction that only reads.
+func (s *Store) View(f func(*Tx) error) error {
+	return s.db.View(func(tx *bbolt.Tx) error { return f(&Tx{tx}) })
+}
+
+// Update runs f in a transaction, one at a time; nothing is written when f returns
+// an error.
+func (s *Store) Update(f func(*Tx) error) error {
+	return s.db.Update(func(tx *bbolt.Tx) error { return f(&Tx{tx}) })
+}
+
+// Table is a table of values of type T, kept as JSON under string keys.
+type Table[T any] struct{ Name string }
+
+// Get returns the value under key, and whether there is one.
+func (t Table[T]) Get(tx *Tx, key string) (value T, found bool, err error) {
+	bucket := tx.tx.Bucket([]byte(t.Name))
+	if bucket == nil {
+		return value, false, nil
+	}
+	b := bucket.Get([]byte(key))
+	if b == nil {
+		return value, false, nil
+	}
+	if err := json.Unmarshal(b, &value); err != nil {
+		return value, false, fmt.Errorf("read %s %s: %w", t.Name, key, err)
+	}
+	return value, true, nil
+}
+
+// Put writes the value under key.
+func (t Table[T]) Put(tx *Tx, key string, value T) error {
+	bucket, err := tx.tx.CreateBucketIfNotExists([]byte(t.Name))
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("write %s %s: %w", t.Name, key, err)
+	}
+	return bucket.Put([]byte(key), b)
+}
+
+// Delete removes the value under key, if there is one.
+func (t Table[T]) Delete(tx *Tx, key string) error {
+	bucket := tx.tx.Bucket([]byte(t.Name))
+	if bucket == nil {
+		return nil
+	}
+	return bucket.Delete([]byte(key))
+}
+
+// All returns the keys that begin with prefix and their values, in the keys' order.
+// A value that cannot be read ends the sequence and sets *err.
+func (t Table[T]) All(tx *Tx, prefix string, err *error) iter.Seq2[string, T] {
+	return func(yield func(string, T) bool) {
+		bucket := tx.tx.Bucket([]byte(t.Name))
+		if bucket == nil {
+			return
+		}
+		cursor := bucket.Cursor()
+		for key, b := cursor.Seek([]byte(prefix)); key != nil && bytes.HasPrefix(key, []byte(prefix)); key, b = cursor.Next() {
+			var value T
+			if e := json.Unmarshal(b, &value); e != nil {
+				*err = fmt.Errorf("read %s %s: %w", t.Name, key, e)
+				return
+			}
+			if !yield(string(key), value) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,148 @@
+package tasuki
+
+import (
+	"context"
+	"time"
+)
+
+// TagReader reads tag parameters.
+type TagReader interface {
+	// ReadTag returns the parameter's current version with its description. It
+	// returns ErrMissing when SSM answers ParameterNotFound, once: to read again is
+	// the caller's business. The description always belongs to the version.
+	ReadTag(ctx context.Context, name ParameterName) (ParameterVersion, error)
+}
+
+// TagHistory reads what a tag parameter held.
+type TagHistory interface {
+	// TagHistory returns the versions that SSM keeps (100 at most), newest first,
+	// or ErrMissing.
+	TagHistory(ctx context.Context, name ParameterName) ([]ParameterVersion, error)
+}
+
+// TagWriter writes tag parameters.
+type TagWriter interface {
+	// WriteTag writes value and description in one call, whether or not the
+	// parameter exists, and returns the version that SSM gave it. An answer that
+	// was lost may have been written, and retries may have written it twice.
+	WriteTag(ctx context.Context, name ParameterName, value Tag, description string) (version int64, err error)
+}
+
+// Tags is all that the protocol does with tag parameters.
+type Tags interface {
+	TagReader
+	TagHistory
+	TagWriter
+}
+
+// Contracts keeps contracts.
+type Contracts interface {
+	// ReadContract returns the handoff's contract, or ErrMissing.
+	ReadContract(ctx context.Context, handoff HandoffName) (Contract, error)
+	// WriteContract writes a contract over the one that is there.
+	WriteContract(ctx context.Context, contract Contract) error
+	// ListContracts returns every contract in the account and region, sorted by handoff.
+	ListContracts(ctx context.Context) ([]Contract, error)
+}
+
+// Images reads what ECR repositories hold.
+type Images interface {
+	// Manifests returns, in one round trip, the manifests behind refs (100 at
+	// most). A ref that the repository does not hold is absent from the map. It
+	// returns ErrMissing when there is no such repository.
+	Manifests(ctx context.Context, repository Repository, refs ...Ref) (map[Ref]Manifest, error)
+	// Config returns an image's configuration, the blob that config describes.
+	Config(ctx context.Context, repository Repository, config Descriptor) ([]byte, error)
+}
+
+// ImageSource is an image from outside the handoff's repository: one that a
+// release brings along, or the placeholder.
+type ImageSource interface {
+	// String names the source as it was given, without credentials.
+	String() string
+	// Inspect returns what Lambda would run of it on arch.
+	Inspect(ctx context.Context, arch Architecture) (Image, error)
+	// Push puts image, which Inspect returned, into the repository under tag, its
+	// manifest's bytes verbatim. It converges: what is there is not sent again. It
+	// returns ErrConflict when an immutable tag names another image.
+	Push(ctx context.Context, image Image, repository Repository, tag Tag) error
+}
+
+// FunctionReader reads functions.
+type FunctionReader interface {
+	// Function returns the function's unpublished version, or ErrMissing.
+	Function(ctx context.Context, name string) (Function, error)
+}
+
+// FunctionUpdater changes functions' code, and nothing else of them.
+type FunctionUpdater interface {
+	FunctionReader
+	// UpdateCode starts an update and returns without waiting for its end. It
+	// returns ErrConflict when the function has changed since update.RevisionID was
+	// read, or is being changed.
+	UpdateCode(ctx context.Context, update CodeUpdate) (Function, error)
+}
+
+// CodeUpdate asks for another image to be put into a function.
+type CodeUpdate struct {
+	Function     string
+	Image        ImageURI     // by digest
+	Architecture Architecture // the live one: Lambda takes x86_64 where none is sent
+	RevisionID   string       // of the function as it was when the update was decided
+}
+
+// Function is a Lambda function's unpublished version, as far as the protocol is
+// concerned with it. Its enumerations are Lambda's own words.
+type Function struct {
+	Name             string
+	ARN              string
+	PackageType      string // Image or Zip
+	ImageURI         string // as it was given to Lambda
+	Repository       string // of the image that runs, in full
+	Digest           Digest // of the image that runs
+	Architecture     Architecture
+	RevisionID       string
+	State            string // Pending, Active, Inactive, Failed, …
+	StateReason      string
+	StateReasonCode  string
+	UpdateStatus     string // Successful, InProgress, Failed
+	UpdateReason     string
+	UpdateReasonCode string
+	Modified         time.Time
+}
+
+// Updating reports whether the function is being created or changed, so that
+// Lambda refuses another change now.
+func (f Function) Updating() bool {
+	return f.State == "Pending" || f.UpdateStatus == "InProgress"
+}
+
+// Severity says what a finding means for the image.
+type Severity string
+
+// The severities of a finding.
+const (
+	SeverityError   Severity = "error"   // Lambda refuses the image, or cannot run it
+	SeverityWarning Severity = "warning" // Lambda may refuse it, or something else may surprise
+)
+
+// Finding is what one of Lambda's rules says of an image.
+type Finding struct {
+	Rule     string   `json:"rule"` // short and stable, as in "wrong-architecture"
+	Severity Severity `json:"severity"`
+	Summary  string   `json:"summary"` // one sentence: what is wrong, with what
+	Fix      string   `json:"fix"`     // one sentence: what to do
+}
+
+// Rules judges whether Lambda will run an image on an architecture.
+type Rules func(image Image, arch Architecture) []Finding
+
+// Event is something that a person following a verb would want to read.
+type Event struct {
+	Handoff HandoffName
+	Warning bool
+	Text    string // a sentence, without a full stop
+}
+
+// Observer is told of events as they happen; nil for nobody. It must not block.
+type Observer func(Event)

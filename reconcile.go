@@ -1,0 +1,217 @@
+package tasuki
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Reconciler makes a handoff's functions run what [Resolver.Resolve] says.
+type Reconciler struct {
+	Resolver
+	Updater FunctionUpdater
+}
+
+// Reconciled is the end of a reconciliation: every function runs the resolution's image.
+type Reconciled struct {
+	Resolution
+	Functions []FunctionChange
+}
+
+// FunctionChange is what a verb did to one function.
+type FunctionChange struct {
+	Name string
+	From Digest // what it ran before
+	To   Digest // what it runs now
+}
+
+// Changed reports whether the function's image was changed.
+func (c FunctionChange) Changed() bool { return c.From != c.To }
+
+// mostPasses bounds how often reconcile starts again because somebody else
+// changed the parameter or the function meanwhile. Each pass waits longer, a minute
+// in all; whoever goes on changing them reconciles after himself.
+const mostPasses = 20
+
+// Reconcile makes the functions run what the tag parameter says, until both agree:
+// it reads the parameter again after it has changed a function, because somebody
+// may have registered another release meanwhile.
+func (r Reconciler) Reconcile(ctx context.Context, h Handoff) (Reconciled, error) {
+	return r.reconcile(ctx, h, 0)
+}
+
+// reconcile is Reconcile that does not believe a version of the parameter before atLeast.
+func (r Reconciler) reconcile(ctx context.Context, h Handoff, atLeast int64) (Reconciled, error) {
+	if len(h.Functions) == 0 {
+		return Reconciled{}, noFunctions(h)
+	}
+	changes := make([]FunctionChange, len(h.Functions))
+	between := pause{next: 200 * time.Millisecond, longest: 5 * time.Second}
+	var last error
+	for range mostPasses {
+		want, err := r.resolve(ctx, h, atLeast)
+		if err != nil {
+			return Reconciled{}, err
+		}
+		var updates []func() error
+		for i, target := range h.Functions {
+			updates = append(updates, func() error { return r.converge(ctx, h, target.Name, want.Image, &changes[i]) })
+		}
+		last = allTogether(updates...)
+		if last != nil && !errors.Is(last, ErrConflict) {
+			return Reconciled{}, last
+		}
+		if last == nil {
+			still, version, err := r.stillWanted(ctx, h, want)
+			if err != nil {
+				return Reconciled{}, err
+			}
+			if still {
+				return Reconciled{want, changes}, nil
+			}
+			// What was just read is newer than what was resolved: never go back behind it.
+			atLeast = max(atLeast, version)
+			last = fmt.Errorf("the tag parameter %s keeps changing", h.TagParameter)
+		}
+		if err := between.wait(ctx); err != nil {
+			return Reconciled{}, err
+		}
+	}
+	return Reconciled{}, &Error{
+		Op: "reconcile", Side: SideFunction, Subject: h.Name.s, Kind: ErrConflict, Err: last,
+		Hint: fmt.Sprintf("Somebody else keeps changing this handoff: look at tasuki status %s, and run tasuki reconcile %s when it is quiet.", h.Name, h.Name),
+	}
+}
+
+// stillWanted reads the tag parameter again and reports whether it says what was
+// resolved, and in which version. A parameter that is missing now is not believed
+// to have changed: it is resolved again only if it said something else.
+func (r Reconciler) stillWanted(ctx context.Context, h Handoff, want Resolution) (bool, int64, error) {
+	version, err := r.Tags.ReadTag(ctx, h.TagParameter)
+	if errors.Is(err, ErrMissing) {
+		return true, 0, nil
+	}
+	if err != nil {
+		return false, 0, err
+	}
+	if want.Release != nil {
+		return version.Version <= want.Release.Version.Version, version.Version, nil
+	}
+	now, err := h.release(version)
+	return now == nil, version.Version, err
+}
+
+// converge makes one function run image, and records in change what it did.
+// ErrConflict means that somebody else changed the function: what is wanted must be
+// read again before the next attempt.
+func (r Reconciler) converge(ctx context.Context, h Handoff, name string, image ImageURI, change *FunctionChange) error {
+	f, err := r.Updater.Function(ctx, name)
+	if err != nil {
+		return withHint(err, ErrMissing, fmt.Sprintf("Deploy the infrastructure of handoff %s first; tasuki resolve %s says which image to create the function with.", h.Name, h.Name))
+	}
+	if change.Name == "" {
+		*change = FunctionChange{Name: f.Name, From: f.Digest}
+	}
+	if f.Updating() {
+		r.say(h, "waiting for an update of function %s that is under way", f.Name)
+		if _, err := r.settled(ctx, f.Name); err != nil {
+			return err
+		}
+		return &Error{Op: "update", Side: SideFunction, Subject: f.Name, Kind: ErrConflict, Err: errors.New("it was being updated")}
+	}
+	if f.runs(image.Ref.digest) {
+		change.To = f.Digest
+		return nil
+	}
+	r.say(h, "updating function %s from %s to %s", f.Name, f.Digest.Short(), image.Ref.digest.Short())
+	f, err = r.put(ctx, f, image)
+	if err != nil {
+		return err
+	}
+	change.To = f.Digest
+	return nil
+}
+
+// put puts an image into a function that is as f says, and waits for the end.
+func (r Reconciler) put(ctx context.Context, f Function, image ImageURI) (Function, error) {
+	if err := f.mustRunImages(); err != nil {
+		return Function{}, err
+	}
+	_, err := r.Updater.UpdateCode(ctx, CodeUpdate{Function: f.Name, Image: image, Architecture: f.Architecture, RevisionID: f.RevisionID})
+	if err != nil {
+		return Function{}, err
+	}
+	// No update is done at once: to ask at once would be a call for nothing.
+	if err := sleep(ctx, firstPoll); err != nil {
+		return Function{}, err
+	}
+	now, err := r.settled(ctx, f.Name)
+	if err != nil {
+		return Function{}, err
+	}
+	if now.UpdateStatus == "Failed" || now.State == "Failed" {
+		return Function{}, now.updateFailed(image)
+	}
+	if now.Digest != image.Ref.digest {
+		return Function{}, &Error{Op: "update", Side: SideFunction, Subject: f.Name, Kind: ErrConflict, Err: fmt.Errorf("somebody else put %s into it meanwhile", now.Digest.Short())}
+	}
+	return now, nil
+}
+
+// updateFailed says why Lambda did not take an image.
+func (f Function) updateFailed(image ImageURI) error {
+	reason, code := f.UpdateReason, f.UpdateReasonCode
+	if f.UpdateStatus != "Failed" {
+		reason, code = f.StateReason, f.StateReasonCode
+	}
+	return &Error{
+		Op: "update", Side: SideFunction, Subject: f.Name, Kind: ErrRefused,
+		Err: fmt.Errorf("Lambda did not take %s: %s: %s", image, code, reason), //nolint:staticcheck // Lambda is a name
+	}
+}
+
+// runs reports whether the function runs the image of a digest. After a failed
+// update it is not known which code Lambda describes.
+func (f Function) runs(digest Digest) bool {
+	return f.Digest == digest && f.UpdateStatus != "Failed" && f.State != "Failed"
+}
+
+// firstPoll is how long a function is left alone before it is asked again whether
+// its update is done.
+const firstPoll = 100 * time.Millisecond
+
+// settled waits until the function is not being updated. It polls instead of using
+// the SDK's waiter, which hides why an update failed and backs off to five minutes.
+// The longest delay keeps hundreds of releases at once under GetFunction's limit of
+// 100 calls a second.
+func (r Reconciler) settled(ctx context.Context, name string) (Function, error) {
+	between := pause{next: firstPoll, longest: 500 * time.Millisecond}
+	for {
+		f, err := r.Updater.Function(ctx, name)
+		if err != nil || !f.Updating() {
+			return f, err
+		}
+		if err := between.wait(ctx); err != nil {
+			return Function{}, err
+		}
+	}
+}
+
+func noFunctions(h Handoff) error {
+	return &Error{
+		Op: "use", Side: SideContract, Subject: h.Name.s, Kind: ErrInvalid, Err: errors.New("the handoff names no function"),
+		Hint: "Give --function NAME, or have the infra side write a contract that names it.",
+	}
+}
+
+// withHint gives err a hint where it is of a kind and has none that fits.
+func withHint(err, kind error, hint string) error {
+	var e *Error
+	if !errors.As(err, &e) || e.Kind != kind {
+		return err
+	}
+	with := *e
+	with.Hint = hint
+	return &with
+}

@@ -1,0 +1,168 @@
+package tasuki
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Provenance is what a release record says of where a release came from.
+type Provenance struct {
+	Commit string
+	Actor  string
+	Run    string // URL of the CI run
+}
+
+// Registrar verifies images and writes tag parameters.
+type Registrar struct {
+	Resolver
+	Writer TagWriter
+}
+
+// Registered is what Register wrote.
+type Registered struct {
+	Release   Release  // as it stands in the parameter
+	Previous  *Release // what was registered before; nil for nothing
+	Unchanged bool     // the parameter said this already, and was not written
+	Warnings  []string
+}
+
+// Register verifies that the image under tag is in ECR and right for Lambda, and
+// writes the tag parameter. The functions are left alone: reconcile moves them.
+func (r Registrar) Register(ctx context.Context, h Handoff, tag Tag, from Provenance) (Registered, error) {
+	if err := h.mayRelease(tag); err != nil {
+		return Registered{}, err
+	}
+	var before *Release
+	var found map[Ref]Manifest
+	var arch Architecture
+	err := together(ctx,
+		func(ctx context.Context) (err error) {
+			before, err = r.previous(ctx, h)
+			return err
+		},
+		func(ctx context.Context) (err error) {
+			found, err = r.Images.Manifests(ctx, h.Repository, ByTag(tag))
+			return err
+		},
+		func(ctx context.Context) (err error) {
+			arch, err = r.architecture(ctx, h)
+			return err
+		})
+	if err != nil {
+		return Registered{}, err
+	}
+	manifest, there := found[ByTag(tag)]
+	if !there {
+		return Registered{}, notPushed(h, tag)
+	}
+	image, warnings, err := r.inspect(ctx, h.Repository, manifest, tag, arch)
+	if err != nil {
+		return Registered{}, err
+	}
+	registered, err := r.write(ctx, h, newRecord(h, tag, image.Digest(), from), before)
+	registered.Warnings = append(warnings, registered.Warnings...)
+	return registered, err
+}
+
+// mayRelease refuses tags that say "no release yet".
+func (h Handoff) mayRelease(tag Tag) error {
+	if tag == h.PlaceholderTag {
+		return invalid("%s is the placeholder's tag, which says that there has been no release: release under another tag", tag)
+	}
+	return nil
+}
+
+func notPushed(h Handoff, tag Tag) error {
+	return &Error{
+		Op: "find", Side: SideImage, Subject: ImageURI{h.Repository, ByTag(tag)}.String(), Kind: ErrMissing,
+		Err:  fmt.Errorf("tag %s is not in repository %s", tag, h.Repository),
+		Hint: fmt.Sprintf("Push the image first, or let Tasuki push it: tasuki release %s --tag %s --image SOURCE.", h.Name, tag),
+	}
+}
+
+// previous returns what is registered before a write. A value that is no tag is
+// nothing: writing a release is how it is mended. A parameter of another type is
+// not, since a write does not change the type.
+func (r Registrar) previous(ctx context.Context, h Handoff) (*Release, error) {
+	version, err := r.Tags.ReadTag(ctx, h.TagParameter)
+	if errors.Is(err, ErrMissing) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	release, err := h.release(version)
+	if errors.Is(err, ErrInvalid) && version.Type == "String" {
+		r.warn(h, fmt.Sprintf("%s holds what is no release, and will be written over: %v", h.TagParameter, err))
+		return nil, nil
+	}
+	return release, err
+}
+
+func newRecord(h Handoff, tag Tag, digest Digest, from Provenance) Record {
+	return Record{Tag: tag, Digest: digest, Repository: h.Repository, Commit: from.Commit, Actor: from.Actor, Run: from.Run, ID: rand.Text()}
+}
+
+// write writes a record, unless the parameter says the same already. When the
+// answer is lost it looks for its own write before it says that it failed.
+func (r Registrar) write(ctx context.Context, h Handoff, record Record, before *Release) (Registered, error) {
+	registered := Registered{Previous: before}
+	if before != nil && before.Tag == record.Tag && before.Digest() == record.Digest {
+		registered.Release, registered.Unchanged = *before, true
+		return registered, nil
+	}
+	description, err := record.Description()
+	if err != nil {
+		return registered, err
+	}
+	r.say(h, "registering %s in %s", record.Tag, h.TagParameter)
+	version, err := r.Writer.WriteTag(ctx, h.TagParameter, record.Tag, description)
+	if err != nil {
+		if errors.Is(err, ErrUnavailable) || errors.Is(err, context.Canceled) {
+			version, err = r.findWrite(context.WithoutCancel(ctx), h, record, err)
+		}
+		if err != nil {
+			return registered, err
+		}
+	}
+	registered.Release = Release{Tag: record.Tag, Record: &record, Version: ParameterVersion{
+		Name: h.TagParameter, Value: record.Tag.s, Type: "String", Version: version, Description: description,
+	}}
+	if before != nil && version != before.Version.Version+1 {
+		registered.Warnings = append(registered.Warnings, fmt.Sprintf("somebody else wrote %s while this release was under way: it was at version %d, and this release is version %d", h.TagParameter, before.Version.Version, version))
+	}
+	return registered, nil
+}
+
+// findWrite looks for a record whose writing was not answered, for as long as a
+// read may be stale. It returns lost when the record is not there.
+func (r Registrar) findWrite(ctx context.Context, h Handoff, record Record, lost error) (int64, error) {
+	between := pause{next: 250 * time.Millisecond, longest: time.Second}
+	deadline := time.Now().Add(confirmWithin)
+	for {
+		version, err := r.Tags.ReadTag(ctx, h.TagParameter)
+		if err != nil && !errors.Is(err, ErrMissing) {
+			return 0, &unknownWrite{errors.Join(lost, err)}
+		}
+		if written, err := ParseRecord(version.Description); err == nil && written.ID == record.ID {
+			return version.Version, nil
+		}
+		if time.Now().After(deadline) {
+			return 0, lost
+		}
+		if err := between.wait(ctx); err != nil {
+			return 0, &unknownWrite{errors.Join(lost, err)}
+		}
+	}
+}
+
+// unknownWrite is a write of which it is not known whether it happened.
+type unknownWrite struct{ err error }
+
+func (u *unknownWrite) Error() string {
+	return fmt.Sprintf("it is not known whether the tag was registered: %v", u.err)
+}
+func (u *unknownWrite) Unwrap() error { return u.err }

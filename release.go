@@ -1,0 +1,264 @@
+package tasuki
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Releaser tries an image on a handoff's functions, registers it and reconciles.
+type Releaser struct {
+	Reconciler
+	Writer TagWriter
+}
+
+// ReleaseRequest is one release.
+type ReleaseRequest struct {
+	Tag    Tag
+	Source ImageSource // pushed under Tag first; nil when ECR has the image
+	From   Provenance
+}
+
+// Released is the end of a release.
+type Released struct {
+	Registered
+	Digest       Digest
+	Functions    []FunctionChange
+	SupersededBy *Release // what is registered now, when it is not this release
+}
+
+// undoWithin bounds how long undoing may take after the caller has given up: an
+// update of a function takes seconds, and a person waits behind Ctrl-C.
+const undoWithin = 2 * time.Minute
+
+// Release makes the functions run the image under req.Tag, and registers it once
+// they do; then it reconciles, because others may have released meanwhile.
+//
+// What can be seen to fail is refused before anything changes. When a function
+// cannot take the image, all are put back and the parameter stays as it was. An
+// error of type [UndoError] says that this was not possible.
+func (r Releaser) Release(ctx context.Context, h Handoff, req ReleaseRequest) (Released, error) {
+	if len(h.Functions) == 0 {
+		return Released{}, noFunctions(h)
+	}
+	if err := h.mayRelease(req.Tag); err != nil {
+		return Released{}, err
+	}
+	checked, err := r.preflight(ctx, h, req)
+	if err != nil {
+		return Released{}, err
+	}
+	if req.Source != nil {
+		r.say(h, "putting %s into %s", req.Source, ImageURI{h.Repository, ByTag(req.Tag)})
+		if err := req.Source.Push(ctx, checked.image, h.Repository, req.Tag); err != nil {
+			return Released{}, err
+		}
+	}
+	digest := checked.image.Digest()
+	released := Released{Digest: digest, Functions: make([]FunctionChange, len(h.Functions))}
+	if err := r.try(ctx, h, checked, released.Functions); err != nil {
+		return Released{}, r.undo(ctx, h, checked, err)
+	}
+	registrar := Registrar{r.Resolver, r.Writer}
+	released.Registered, err = registrar.write(ctx, h, newRecord(h, req.Tag, digest, req.From), checked.before)
+	released.Warnings = append(checked.warnings, released.Warnings...)
+	if err != nil {
+		return Released{}, r.undo(ctx, h, checked, err)
+	}
+	// Whoever interrupts a release here interrupts nothing: it is registered.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWithin)
+	defer cancel()
+	end, err := r.reconcile(ctx, h, released.Release.Version.Version)
+	if err != nil {
+		return released, &UndoError{
+			Err:  fmt.Errorf("%s is registered, but it could not be verified that the functions run it", req.Tag),
+			Undo: err,
+			Hint: fmt.Sprintf("Run tasuki reconcile %s, and look at tasuki status %s.", h.Name, h.Name),
+		}
+	}
+	for i, change := range end.Functions {
+		released.Functions[i].To = change.To
+	}
+	if end.Release != nil && (end.Release.Tag != req.Tag || end.Digest != digest) {
+		released.SupersededBy = end.Release
+	}
+	return released, nil
+}
+
+// preflight is what a release knows before it changes anything.
+type preflight struct {
+	before    *Release // nil for none
+	functions []Function
+	image     Image
+	warnings  []string
+}
+
+// preflight reads everything at once, and refuses what can be seen to fail.
+func (r Releaser) preflight(ctx context.Context, h Handoff, req ReleaseRequest) (preflight, error) {
+	checked := preflight{functions: make([]Function, len(h.Functions))}
+	var found map[Ref]Manifest
+	reads := []func(context.Context) error{
+		func(ctx context.Context) (err error) {
+			checked.before, err = Registrar{r.Resolver, r.Writer}.previous(ctx, h)
+			return err
+		},
+	}
+	if req.Source == nil {
+		reads = append(reads, func(ctx context.Context) (err error) {
+			found, err = r.Images.Manifests(ctx, h.Repository, ByTag(req.Tag))
+			return err
+		})
+	}
+	for i, target := range h.Functions {
+		reads = append(reads, func(ctx context.Context) (err error) {
+			checked.functions[i], err = r.readyFunction(ctx, h, target.Name)
+			return err
+		})
+	}
+	if err := together(ctx, reads...); err != nil {
+		return preflight{}, err
+	}
+	arch := checked.functions[0].Architecture
+	for _, f := range checked.functions {
+		if f.Architecture != arch {
+			return preflight{}, invalid("function %s is %s and function %s is %s, which one image cannot serve: give each architecture a handoff of its own", checked.functions[0].Name, arch, f.Name, f.Architecture)
+		}
+	}
+	var err error
+	if req.Source != nil {
+		checked.image, checked.warnings, err = r.inspectSource(ctx, req.Source, arch)
+	} else if manifest, there := found[ByTag(req.Tag)]; there {
+		checked.image, checked.warnings, err = r.inspect(ctx, h.Repository, manifest, req.Tag, arch)
+	} else {
+		err = notPushed(h, req.Tag)
+	}
+	if err != nil {
+		return preflight{}, err
+	}
+	if !checked.image.Index.IsZero() {
+		r.say(h, "%s is an index; Lambda takes its image for linux/%s, %s", checked.image.Index.Short(), arch.OCI(), checked.image.Digest())
+		if req.Source == nil {
+			checked.warnings = append(checked.warnings, fmt.Sprintf("tag %s names an index, which Lambda refuses when it is given by its tag: let the infra side use the digest that tasuki resolve prints", req.Tag))
+		}
+	}
+	return checked, nil
+}
+
+// readyFunction returns a function that takes a new image, waiting for an update
+// that is under way.
+func (r Releaser) readyFunction(ctx context.Context, h Handoff, name string) (Function, error) {
+	f, err := r.Updater.Function(ctx, name)
+	if err != nil {
+		return Function{}, withHint(err, ErrMissing, fmt.Sprintf("Deploy the infrastructure of handoff %s first; tasuki register %s --tag TAG registers an image without a function.", h.Name, h.Name))
+	}
+	if err := f.mustRunImages(); err != nil {
+		return Function{}, err
+	}
+	if !f.Updating() {
+		return f, nil
+	}
+	r.say(h, "waiting for an update of function %s that is under way", f.Name)
+	return r.settled(ctx, name)
+}
+
+func (r Releaser) inspectSource(ctx context.Context, source ImageSource, arch Architecture) (Image, []string, error) {
+	image, err := source.Inspect(ctx, arch)
+	if errors.Is(err, ErrInvalid) {
+		return Image{}, nil, &Error{Op: "check", Side: SideSource, Subject: source.String(), Kind: ErrRefused, Err: err}
+	}
+	if err != nil {
+		return Image{}, nil, err
+	}
+	warnings, err := r.Rules.judge(image, source.String(), arch)
+	return image, warnings, err
+}
+
+// try puts the image into every function, and waits until each runs it.
+func (r Releaser) try(ctx context.Context, h Handoff, checked preflight, changes []FunctionChange) error {
+	image := ImageURI{h.Repository, ByDigest(checked.image.Digest())}
+	var updates []func() error
+	for i, f := range checked.functions {
+		changes[i] = FunctionChange{Name: f.Name, From: f.Digest}
+		updates = append(updates, func() error {
+			now, err := r.tryOn(ctx, h, f, image)
+			changes[i].To = now.Digest
+			return err
+		})
+	}
+	return allTogether(updates...)
+}
+
+// tryOn puts the image into one function. Somebody else's change meanwhile is read
+// and written over: he reconciles after himself, and so does this release.
+func (r Releaser) tryOn(ctx context.Context, h Handoff, f Function, image ImageURI) (Function, error) {
+	between := pause{next: 200 * time.Millisecond, longest: 5 * time.Second}
+	var err error
+	for range mostPasses {
+		if f.runs(image.Ref.digest) {
+			return f, nil
+		}
+		r.say(h, "updating function %s from %s to %s", f.Name, f.Digest.Short(), image.Ref.digest.Short())
+		var now Function
+		if now, err = r.put(ctx, f, image); !errors.Is(err, ErrConflict) {
+			return now, err
+		}
+		if err := between.wait(ctx); err != nil {
+			return Function{}, err
+		}
+		if now, err := r.settled(ctx, f.Name); err != nil {
+			return Function{}, err
+		} else {
+			f = now
+		}
+	}
+	return Function{}, err
+}
+
+// undo leaves the handoff as if there had been no release, and returns what the
+// release failed of. Where a release is registered, to reconcile is to undo.
+func (r Releaser) undo(ctx context.Context, h Handoff, checked preflight, failed error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWithin)
+	defer cancel()
+	mend := fmt.Sprintf("Run tasuki reconcile %s, and look at tasuki status %s.", h.Name, h.Name)
+	var unknown *unknownWrite
+	if errors.As(failed, &unknown) {
+		return &UndoError{Err: failed, Undo: errors.New("the functions were left with the new image"), Hint: mend}
+	}
+	r.warn(h, fmt.Sprintf("putting the functions back, because the release failed: %v", failed))
+	registered, err := r.registered(ctx, h, 0)
+	if err == nil && registered != nil {
+		_, err = r.reconcile(ctx, h, registered.Version.Version)
+	} else if err == nil {
+		err = r.putBack(ctx, h, checked)
+	}
+	if err != nil {
+		return &UndoError{Err: failed, Undo: err, Hint: mend}
+	}
+	return failed
+}
+
+// putBack puts the images back that the functions ran before a first release: there
+// is no registered one to reconcile to. A function that somebody else has changed
+// since is left to him.
+func (r Releaser) putBack(ctx context.Context, h Handoff, checked preflight) error {
+	var updates []func() error
+	for _, before := range checked.functions {
+		updates = append(updates, func() error {
+			now, err := r.settled(ctx, before.Name)
+			if err != nil || now.runs(before.Digest) || (now.Digest != checked.image.Digest() && now.Digest != before.Digest) {
+				return err
+			}
+			repository, err := ParseRepository(before.Repository)
+			if err != nil {
+				return err
+			}
+			_, err = r.put(ctx, now, ImageURI{repository, ByDigest(before.Digest)})
+			if errors.Is(err, ErrConflict) {
+				return nil
+			}
+			return err
+		})
+	}
+	return allTogether(updates...)
+}

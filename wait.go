@@ -1,0 +1,86 @@
+package tasuki
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// confirmWithin is how long a read that may be stale is repeated before it is
+// believed. SSM is eventually consistent, and names no bound; 5 s is far beyond
+// what is reported (aws-cdk-cli issue 830: about one read in a hundred, right after
+// a write).
+const confirmWithin = 5 * time.Second
+
+// pause is a delay that grows.
+type pause struct {
+	next, longest time.Duration
+}
+
+// wait sleeps for the next delay, or until ctx is done.
+func (p *pause) wait(ctx context.Context) error {
+	d := p.next
+	p.next = min(p.next*3/2, p.longest)
+	return sleep(ctx, d)
+}
+
+// sleep waits for d, or returns ctx's error when it is done before.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}
+
+// together runs the functions at once and waits for all of them. One failure
+// cancels the others, and is not hidden by their being cancelled.
+func together(ctx context.Context, functions ...func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	errs := make([]error, len(functions))
+	var group sync.WaitGroup
+	for i, f := range functions {
+		group.Go(func() {
+			if errs[i] = f(ctx); errs[i] != nil {
+				cancel()
+			}
+		})
+	}
+	group.Wait()
+	return firstCause(errs)
+}
+
+// allTogether runs the functions at once and waits for all of them; one failure
+// leaves the others to finish.
+func allTogether(functions ...func() error) error {
+	errs := make([]error, len(functions))
+	var group sync.WaitGroup
+	for i, f := range functions {
+		group.Go(func() { errs[i] = f() })
+	}
+	group.Wait()
+	return errors.Join(errs...)
+}
+
+// firstCause returns the first error that is not merely the echo of another's
+// cancellation.
+func firstCause(errs []error) error {
+	var cancelled error
+	for _, err := range errs {
+		switch {
+		case err == nil:
+		case errors.Is(err, context.Canceled):
+			if cancelled == nil {
+				cancelled = err
+			}
+		default:
+			return err
+		}
+	}
+	return cancelled
+}
