@@ -35,9 +35,13 @@ type Rule struct {
 // ParseRule reads "OPERATION=KIND", with "@N" for the N-th call only, or "@N+" for
 // the N-th and all later ones, as in "ssm:GetParameter=throttle@2".
 func ParseRule(s string) (Rule, error) {
-	operation, kind, found := strings.Cut(s, "=")
-	if !found || !strings.Contains(operation, ":") {
+	operation, kind, _ := strings.Cut(s, "=")
+	if service, name, _ := strings.Cut(operation, ":"); service == "" || name == "" || kind == "" {
 		return Rule{}, fmt.Errorf("%q is not a fault: give it as SERVICE:OPERATION=KIND[@N], as in ssm:GetParameter=throttle@2", s)
+	}
+	// A pattern that is malformed never matches, and its fault would never strike.
+	if _, err := path.Match(operation, ""); err != nil {
+		return Rule{}, fmt.Errorf("%q is not a pattern of operations: write it as in ssm:Get*", operation)
 	}
 	rule := Rule{Operation: operation}
 	kind, nth, counted := strings.Cut(kind, "@")
@@ -46,11 +50,11 @@ func ParseRule(s string) (Rule, error) {
 		if strings.HasSuffix(nth, "+") {
 			rule.Times, nth = 0, strings.TrimSuffix(nth, "+")
 		}
-		n, err := strconv.Atoi(nth)
+		n, err := strconv.ParseUint(nth, 10, 31)
 		if err != nil || n < 1 {
 			return Rule{}, fmt.Errorf("%q is not a fault: what stands behind '@' counts calls from 1", s)
 		}
-		rule.Nth = n
+		rule.Nth = int(n)
 	}
 	switch rule.Kind = Kind(kind); rule.Kind {
 	case Error, Throttle, Denied, Timeout, LostAnswer, Stale:

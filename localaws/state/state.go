@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
 // Store is a set of tables in one file, and a folder beside it for what is too
@@ -45,7 +46,7 @@ func Temporary() (*Store, error) {
 func open(dir string, temporary bool) (*Store, error) {
 	path := filepath.Join(dir, "state.db")
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, NoSync: temporary, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType})
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, bbolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("%s is in use by another tasuki local", dir)
 	}
 	if err != nil {

@@ -166,7 +166,12 @@ func decode(tree any, v reflect.Value, path string) error {
 	if tree == nil {
 		return nil
 	}
-	mismatch := func() error { return fmt.Errorf("member %s has the wrong type", path) }
+	mismatch := func() error {
+		if path == "" {
+			return errors.New("the request's body has the wrong type")
+		}
+		return fmt.Errorf("member %s has the wrong type", strings.TrimSuffix(path, "."))
+	}
 	switch v.Type() {
 	case timeType:
 		n, ok := tree.(json.Number)

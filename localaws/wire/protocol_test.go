@@ -54,7 +54,9 @@ func TestErrors(t *testing.T) {
 			func(err error) wire.Service {
 				return &wire.REST{Service: "lambda", Routes: []wire.Route{{
 					Operation: "GetFunction", Method: http.MethodGet, Path: "/2015-03-31/functions/{FunctionName}",
-					Handle: func(context.Context, *wire.Request, map[string]string) (wire.Answer, error) { return wire.Answer{}, err },
+					Handle: func(context.Context, *wire.Request, map[string]string) (wire.Answer, error) {
+						return wire.Answer{}, err
+					},
 				}}}
 			},
 			func(ctx context.Context, url string) error {
