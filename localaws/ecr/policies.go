@@ -1,0 +1,99 @@
+package ecr
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	api "github.com/aws/aws-sdk-go-v2/service/ecr"
+
+	"github.com/tasuki-dev/tasuki/localaws/state"
+	"github.com/tasuki-dev/tasuki/localaws/wire"
+)
+
+// longestPolicy is the model's limit of a repository policy's text.
+const longestPolicy = 10240
+
+// checkPolicy checks that a text has the form of an IAM resource policy: JSON with a
+// Statement, each with an Effect and an Action. Nothing enforces it here; doctor reads it.
+func checkPolicy(text *string) error {
+	if text == nil || len(*text) > longestPolicy {
+		return invalidParameter("policyText", "Member must have length less than or equal to 10240")
+	}
+	type statement struct {
+		Effect            string
+		Action, NotAction any
+	}
+	var policy struct{ Statement json.RawMessage }
+	malformed := func(why string) error {
+		return invalidParameter("PolicyText", "Invalid repository policy provided: "+why)
+	}
+	if err := json.Unmarshal([]byte(*text), &policy); err != nil {
+		return malformed(err.Error())
+	}
+	var statements []statement
+	if json.Unmarshal(policy.Statement, &statements) != nil {
+		// One statement may stand without a list around it.
+		statements = make([]statement, 1)
+		if err := json.Unmarshal(policy.Statement, &statements[0]); err != nil {
+			return malformed("it has no Statement")
+		}
+	}
+	for _, st := range statements {
+		if st.Effect != "Allow" && st.Effect != "Deny" {
+			return malformed("a statement's Effect is neither Allow nor Deny")
+		}
+		if st.Action == nil && st.NotAction == nil {
+			return malformed("a statement has no Action")
+		}
+	}
+	return nil
+}
+
+func (s *Service) setRepositoryPolicy(_ context.Context, in *api.SetRepositoryPolicyInput) (*api.SetRepositoryPolicyOutput, error) {
+	if err := checkPolicy(in.PolicyText); err != nil {
+		return nil, err
+	}
+	err := s.change(in.RegistryId, in.RepositoryName, func(r *repository) error {
+		r.Policy = *in.PolicyText
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &api.SetRepositoryPolicyOutput{PolicyText: in.PolicyText, RegistryId: aws.String(s.account), RepositoryName: in.RepositoryName}, nil
+}
+
+func (s *Service) getRepositoryPolicy(_ context.Context, in *api.GetRepositoryPolicyInput) (*api.GetRepositoryPolicyOutput, error) {
+	var r repository
+	err := s.store.View(func(tx *state.Tx) (err error) {
+		r, err = s.repository(tx, in.RegistryId, in.RepositoryName)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if r.Policy == "" {
+		return nil, s.policyNotFound(r)
+	}
+	return &api.GetRepositoryPolicyOutput{PolicyText: aws.String(r.Policy), RegistryId: aws.String(s.account), RepositoryName: in.RepositoryName}, nil
+}
+
+func (s *Service) deleteRepositoryPolicy(_ context.Context, in *api.DeleteRepositoryPolicyInput) (*api.DeleteRepositoryPolicyOutput, error) {
+	var text string
+	err := s.change(in.RegistryId, in.RepositoryName, func(r *repository) error {
+		if r.Policy == "" {
+			return s.policyNotFound(*r)
+		}
+		text, r.Policy = r.Policy, ""
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &api.DeleteRepositoryPolicyOutput{PolicyText: aws.String(text), RegistryId: aws.String(s.account), RepositoryName: in.RepositoryName}, nil
+}
+
+func (s *Service) policyNotFound(r repository) error {
+	return wire.Errorf(codePolicyNotFound, "Repository policy does not exist for the repository with name '%s' in the registry with id '%s'", r.Name, s.account)
+}
