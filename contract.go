@@ -1,6 +1,7 @@
 package tasuki
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -189,6 +190,17 @@ func (c Contract) Check() error {
 	}
 	_, err := c.Architecture()
 	return err
+}
+
+// FindContract returns a handoff's contract. It returns ErrMissing only when SSM has
+// called the contract missing for 5 s: without it, a function that exists would not
+// be looked at.
+func FindContract(ctx context.Context, contracts Contracts, handoff HandoffName) (contract Contract, err error) {
+	_, err = confirm(ctx, func() (bool, error) {
+		contract, err = contracts.ReadContract(ctx, handoff)
+		return true, err
+	})
+	return contract, err
 }
 
 // MarshalJSON writes the contract, the fields that this program does not know included.

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // Provenance is what a release record says of where a release came from.
@@ -140,23 +139,19 @@ func (r Registrar) write(ctx context.Context, h Handoff, record Record, before *
 // findWrite looks for a record whose writing was not answered, for as long as a
 // read may be stale. It returns lost when the record is not there.
 func (r Registrar) findWrite(ctx context.Context, h Handoff, record Record, lost error) (int64, error) {
-	between := pause{next: 250 * time.Millisecond, longest: time.Second}
-	deadline := time.Now().Add(confirmWithin)
-	for {
-		version, err := r.Tags.ReadTag(ctx, h.TagParameter)
-		if err != nil && !errors.Is(err, ErrMissing) {
-			return 0, &unknownWrite{errors.Join(lost, err)}
-		}
-		if written, err := ParseRecord(version.Description); err == nil && written.ID == record.ID {
-			return version.Version, nil
-		}
-		if time.Now().After(deadline) {
-			return 0, lost
-		}
-		if err := between.wait(ctx); err != nil {
-			return 0, &unknownWrite{errors.Join(lost, err)}
-		}
+	var version ParameterVersion
+	found, err := confirm(ctx, func() (_ bool, err error) {
+		version, err = r.Tags.ReadTag(ctx, h.TagParameter)
+		written, none := ParseRecord(version.Description)
+		return none == nil && written.ID == record.ID, err
+	})
+	switch {
+	case found:
+		return version.Version, nil
+	case err != nil && !errors.Is(err, ErrMissing):
+		return 0, &unknownWrite{errors.Join(lost, err)}
 	}
+	return 0, lost
 }
 
 // unknownWrite is a write of which it is not known whether it happened.

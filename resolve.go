@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 )
 
 // Origin says where a resolution found its image.
@@ -92,30 +91,21 @@ func (h Handoff) release(version ParameterVersion) (*Release, error) {
 // confirmed reads the tag parameter until the answer can be believed: a version of
 // at least atLeast, or ErrMissing for 5 s on end.
 func (r Resolver) confirmed(ctx context.Context, name ParameterName, atLeast int64) (ParameterVersion, error) {
-	between := pause{next: 250 * time.Millisecond, longest: time.Second}
-	deadline := time.Now().Add(confirmWithin)
-	for {
-		version, err := r.Tags.ReadTag(ctx, name)
-		missing := errors.Is(err, ErrMissing)
-		if err != nil && !missing {
-			return ParameterVersion{}, err
-		}
-		if !missing && version.Version >= atLeast {
-			return version, nil
-		}
-		if time.Now().After(deadline) {
-			if missing && atLeast == 0 {
-				return ParameterVersion{}, err
-			}
-			return ParameterVersion{}, &Error{
-				Op: "read", Side: SideTag, Subject: name.s, Kind: ErrUnavailable,
-				Err:  fmt.Errorf("version %d was written, but SSM has not shown it for %s", atLeast, confirmWithin),
-				Hint: "Run 'tasuki reconcile' when the parameter can be read; if somebody deleted it meanwhile, register the release again.",
-			}
-		}
-		if err := between.wait(ctx); err != nil {
-			return ParameterVersion{}, err
-		}
+	var version ParameterVersion
+	believed, err := confirm(ctx, func() (_ bool, err error) {
+		version, err = r.Tags.ReadTag(ctx, name)
+		return version.Version >= atLeast, err
+	})
+	if err != nil && !(errors.Is(err, ErrMissing) && atLeast > 0) {
+		return ParameterVersion{}, err
+	}
+	if believed {
+		return version, nil
+	}
+	return ParameterVersion{}, &Error{
+		Op: "read", Side: SideTag, Subject: name.s, Kind: ErrUnavailable,
+		Err:  fmt.Errorf("version %d was written, but SSM has not shown it for %s", atLeast, confirmWithin),
+		Hint: "Run 'tasuki reconcile' when the parameter can be read; if somebody deleted it meanwhile, register the release again.",
 	}
 }
 

@@ -37,6 +37,29 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// confirm calls read until it can be believed or 5 s have passed, and returns what
+// the last one returned. A read that finds nothing (ErrMissing), or that does not
+// believe what it found, is repeated; any other error ends it.
+func confirm(ctx context.Context, read func() (believed bool, err error)) (bool, error) {
+	between := pause{next: 250 * time.Millisecond, longest: time.Second}
+	deadline := time.Now().Add(confirmWithin)
+	for {
+		believed, err := read()
+		if believed && err == nil {
+			return true, nil
+		}
+		if err != nil && !errors.Is(err, ErrMissing) {
+			return false, err
+		}
+		if time.Now().After(deadline) {
+			return false, err
+		}
+		if err := between.wait(ctx); err != nil {
+			return false, err
+		}
+	}
+}
+
 // together runs the functions at once and waits for all of them. One failure
 // cancels the others, and is not hidden by their being cancelled.
 func together(ctx context.Context, functions ...func(context.Context) error) error {

@@ -1,0 +1,161 @@
+// Package awsbackend carries out every port of package tasuki on AWS, over the AWS
+// SDK for Go. Credentials, regions and endpoints are the SDK's default chain and
+// nothing of its own.
+//
+// Every failure leaves the package as a [tasuki.Error], sorted by one classifier
+// into missing, denied, throttled, conflict and the rest. What could not be read is
+// never reported as missing.
+package awsbackend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/tasuki-dev/tasuki"
+)
+
+const (
+	// defaultAttempts is two more than the SDK's: PutParameter is throttled at
+	// about 3 calls a second, which several releases at once reach, and the pauses
+	// before the fourth and fifth attempt (up to 4 s and 8 s) outlast that.
+	defaultAttempts = 5
+	// defaultAttemptTimeout is far above what any of the calls takes (under a second),
+	// and low enough for five attempts at a dead endpoint to end within about a minute.
+	defaultAttemptTimeout = 10 * time.Second
+)
+
+// Options say how to reach AWS. The zero value is the SDK's default chain.
+type Options struct {
+	Region  string // "" for the default chain's
+	Profile string // "" for the default chain's
+
+	// RetryMaxAttempts is how often a call is attempted at most; 0 means what the
+	// environment or the profile says (AWS_MAX_ATTEMPTS), else 5.
+	RetryMaxAttempts int
+	// AttemptTimeout bounds each attempt, from dialing to the answer's last byte; 0
+	// means 10 s. An attempt that takes longer is retried as others are.
+	AttemptTimeout time.Duration
+
+	// Config takes the place of the default chain for a caller that has a
+	// configuration already; nil for the chain. Profile is then not looked at, and
+	// AttemptTimeout only where the Config has no HTTP client.
+	Config *aws.Config
+}
+
+// Backend is AWS, in one region and as one caller.
+type Backend struct {
+	Region    string
+	Tags      *Parameters
+	Contracts *Contracts
+	Images    *Images
+	Functions *Functions
+
+	sts *sts.Client
+}
+
+// Load reads the configuration and makes the clients. It calls no AWS service:
+// credentials are looked for at the first call.
+func Load(ctx context.Context, o Options) (*Backend, error) {
+	cfg, err := o.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Region == "" {
+		return nil, &tasuki.Error{
+			Op: "find the AWS region", Kind: tasuki.ErrInvalid,
+			Err: errors.New("no region is configured: give --region, set AWS_REGION, or set a region in the AWS profile"),
+		}
+	}
+	parameters := ssm.NewFromConfig(cfg, func(o *ssm.Options) {
+		// SSM refused the write because another one was under way: it has not been
+		// done, and is as right a moment later. The SDK would not try again.
+		o.Retryer = retry.AddWithErrorCodes(o.Retryer, "TooManyUpdates")
+	})
+	downloads := retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = cfg.RetryMaxAttempts })
+	return &Backend{
+		Region:    cfg.Region,
+		Tags:      &Parameters{parameters},
+		Contracts: &Contracts{parameters},
+		Images:    &Images{api: ecr.NewFromConfig(cfg), http: cfg.HTTPClient, retryer: downloads},
+		Functions: &Functions{api: lambda.NewFromConfig(cfg), region: cfg.Region},
+		sts:       sts.NewFromConfig(cfg),
+	}, nil
+}
+
+// load returns the configuration that all clients are made of.
+func (o Options) load(ctx context.Context) (aws.Config, error) {
+	timeout := o.AttemptTimeout
+	if timeout == 0 {
+		timeout = defaultAttemptTimeout
+	}
+	client := awshttp.NewBuildableClient().WithTimeout(timeout)
+	var cfg aws.Config
+	if o.Config != nil {
+		cfg = o.Config.Copy()
+	} else {
+		var err error
+		cfg, err = config.LoadDefaultConfig(ctx, config.WithSharedConfigProfile(o.Profile), config.WithHTTPClient(client))
+		if err != nil {
+			return cfg, configurationError(err)
+		}
+	}
+	if cfg.HTTPClient == nil {
+		cfg.HTTPClient = client
+	}
+	if o.Region != "" {
+		cfg.Region = o.Region
+	}
+	if o.RetryMaxAttempts > 0 {
+		cfg.RetryMaxAttempts = o.RetryMaxAttempts
+	}
+	if cfg.RetryMaxAttempts == 0 {
+		cfg.RetryMaxAttempts = defaultAttempts
+	}
+	if cfg.Credentials != nil {
+		cfg.Credentials = credentials{cfg.Credentials}
+	}
+	return cfg, nil
+}
+
+// configurationError says what is wrong with the AWS configuration files.
+func configurationError(err error) error {
+	const op = "load the AWS configuration"
+	if errors.Is(err, context.Canceled) {
+		return &tasuki.Error{Op: op, Err: context.Canceled}
+	}
+	cause := err
+	if missing, ok := errors.AsType[config.SharedConfigProfileNotExistError](err); ok {
+		cause = fmt.Errorf("there is no AWS profile %q: give another with --profile, or add it to ~/.aws/config", missing.Profile)
+	}
+	return &tasuki.Error{Op: op, Kind: tasuki.ErrInvalid, Err: cause}
+}
+
+// credentials marks what a provider fails with, because the SDK wraps it without a
+// type, and it must not be taken for the service's own answer.
+type credentials struct{ aws.CredentialsProvider }
+
+// Retrieve implements aws.CredentialsProvider.
+func (c credentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	found, err := c.CredentialsProvider.Retrieve(ctx)
+	if err != nil {
+		return found, &credentialsError{err}
+	}
+	return found, nil
+}
+
+// credentialsError says that the caller has no usable credentials.
+type credentialsError struct{ err error }
+
+func (e *credentialsError) Error() string { return "no usable credentials: " + e.err.Error() }
+func (e *credentialsError) Unwrap() error { return e.err }

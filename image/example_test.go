@@ -1,0 +1,66 @@
+package image_test
+
+import (
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"strings"
+
+	"cuelabs.dev/go/oci/ociregistry/ocimem"
+	"cuelabs.dev/go/oci/ociregistry/ociserver"
+	"github.com/tasuki-dev/tasuki"
+	"github.com/tasuki-dev/tasuki/image"
+)
+
+func ExampleOpen() {
+	_, err := image.Open(context.Background(), "docker-daemon:orders:v1", image.OpenOptions{})
+	fmt.Println(err)
+	// Output:
+	// open source image docker-daemon:orders:v1: docker-daemon: is not offered yet: write the image to a file with 'docker save -o image.tar NAME:TAG', and give docker-archive:image.tar
+}
+
+func ExampleRegistry_Push() {
+	server := httptest.NewServer(ociserver.New(ocimem.New(), nil))
+	defer server.Close()
+	ctx := context.Background()
+
+	source, _ := memoryImage("an image", []byte("a layer"))
+	found, err := source.Inspect(ctx, tasuki.ARM64)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	registry := image.Registry{Host: strings.TrimPrefix(server.URL, "http://"), PlainHTTP: true, Username: "AWS", Password: "secret"}
+	err = registry.Push(ctx, source, found, orders, tagOf("v1"), image.PushOptions{Progress: func(p image.Progress) {
+		if p.Done == p.Total {
+			fmt.Printf("pushed %d bytes\n", p.Total)
+		}
+	}})
+	fmt.Println(err)
+	// Unordered output:
+	// pushed 110 bytes
+	// pushed 7 bytes
+	// <nil>
+}
+
+func ExampleRelease() {
+	server := httptest.NewServer(ociserver.New(ocimem.New(), nil))
+	defer server.Close()
+	ctx := context.Background()
+
+	placeholder, _ := memoryImage("the placeholder", []byte("a layer"))
+	var source tasuki.ImageSource = image.Release{
+		Source: placeholder,
+		Registry: func(context.Context) (image.Registry, error) { // would ask GetAuthorizationToken
+			return image.Registry{Host: strings.TrimPrefix(server.URL, "http://"), PlainHTTP: true}, nil
+		},
+		Options: image.PushOptions{AssumeAbsent: true},
+	}
+	found, err := source.Inspect(ctx, tasuki.ARM64)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(source, found.Facts.Architecture, source.Push(ctx, found, orders, tagOf("initial")))
+	// Output: the placeholder arm64 <nil>
+}

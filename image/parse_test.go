@@ -1,0 +1,173 @@
+package image
+
+import (
+	"bytes"
+	"io"
+	"io/fs"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/tasuki-dev/tasuki"
+)
+
+func TestParseRemote(t *testing.T) {
+	const digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	tests := map[string]string{
+		"alpine":                           "docker.io/library/alpine:latest",
+		"alpine:3":                         "docker.io/library/alpine:3",
+		"me/app":                           "docker.io/me/app:latest",
+		"index.docker.io/me/app":           "docker.io/me/app:latest",
+		"docker.io/alpine":                 "docker.io/library/alpine:latest",
+		"localhost/app:v1":                 "localhost/app:v1",
+		"localhost:5000/app":               "localhost:5000/app:latest",
+		"public.ecr.aws/lambda/go:1":       "public.ecr.aws/lambda/go:1",
+		"registry.example/app@" + digest:   "registry.example/app@" + digest,
+		"registry.example/app:1@" + digest: "registry.example/app@" + digest,
+		"[::1]:5000/app":                   "[::1]:5000/app:latest",
+	}
+	for s, want := range tests {
+		got, err := parseRemote(s)
+		if err != nil || got.String() != want {
+			t.Errorf("%s is %s, %v; want %s", s, got, err, want)
+		}
+	}
+}
+
+func TestLoopback(t *testing.T) {
+	for host, want := range map[string]bool{
+		"localhost": true, "localhost:5000": true, "127.0.0.1:80": true, "127.9.9.9": true, "[::1]:5000": true, "[::1]": true, "x.localhost": true,
+		"registry.example": false, "10.0.0.1:5000": false, "localhost.example": false, "127.0.0.1.example": false,
+	} {
+		if loopback(host) != want {
+			t.Errorf("loopback(%s) is %v", host, !want)
+		}
+	}
+}
+
+func TestRedact(t *testing.T) {
+	tests := map[string]string{
+		`Get "https://s3.example/blob?X-Amz-Signature=abc": refused`:   `Get "https://s3.example/blob": refused`,
+		`dial https://me:secret@registry.example/v2/?a=b now`:          `dial https://registry.example/v2/ now`,
+		`http://registry.example/v2/#token https://other.example/?x=y`: `http://registry.example/v2/ https://other.example/`,
+		`nothing to hide?`: `nothing to hide?`,
+	}
+	for text, want := range tests {
+		if got := redact(text); got != want {
+			t.Errorf("redact(%s) = %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"": 0, "7": 7 * time.Second, "-7": 0, "soon": 0,
+		"Fri, 02 Jan 2026 03:04:15 GMT": 10 * time.Second, "Fri, 02 Jan 2026 03:04:00 GMT": 0,
+	} {
+		if got := retryAfter(http.Header{"Retry-After": {value}}, now); got != want {
+			t.Errorf("Retry-After %q is %v, want %v", value, got, want)
+		}
+	}
+}
+
+// A blob that is not what its descriptor says is never given in full.
+func TestVerifier(t *testing.T) {
+	want := tasuki.Descriptor{Digest: tasuki.DigestOf([]byte("content")), Size: 7}
+	for content, ok := range map[string]bool{"content": true, "content and more": true, "c0ntent": false, "cont": false, "": false} {
+		for _, chunk := range []int{1, 3, 100} {
+			v := verified(io.NopCloser(bytes.NewReader([]byte(content))), want)
+			got, err := io.ReadAll(struct{ io.Reader }{chunked{v, chunk}})
+			if ok && (err != nil || string(got) != "content") {
+				t.Errorf("%q by %d gives %q, %v", content, chunk, got, err)
+			}
+			if !ok && err == nil {
+				t.Errorf("%q by %d is accepted", content, chunk)
+			}
+		}
+	}
+	empty := verified(io.NopCloser(bytes.NewReader(nil)), tasuki.Descriptor{Digest: tasuki.DigestOf(nil)})
+	if b, err := io.ReadAll(empty); err != nil || len(b) != 0 {
+		t.Errorf("an empty blob gives %q, %v", b, err)
+	}
+}
+
+type chunked struct {
+	io.Reader
+	most int
+}
+
+func (c chunked) Read(p []byte) (int, error) { return c.Reader.Read(p[:min(len(p), c.most)]) }
+
+func FuzzReference(f *testing.F) {
+	for _, seed := range []string{"docker://alpine", "docker://a.b/c:d@sha256:00", "oci:/x:y", "oci:x@sha256:0", "oci-archive:a:b", "docker-archive:f:n:t", "docker:", ":", "oci:C:\\x:v"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		transport, rest, err := splitTransport(s)
+		if err != nil {
+			return
+		}
+		if transport == "docker" {
+			if reference, err := parseRemote(rest); err == nil && (reference.Registry == "" || reference.Repository == "" || reference.Reference == "") {
+				t.Errorf("%q is %+v", s, reference)
+			}
+			return
+		}
+		if file, _, err := splitPath(rest); err == nil && file == "" {
+			t.Errorf("%q has no path", s)
+		}
+	})
+}
+
+// Whatever an archive holds, it is opened or refused, and every file that it
+// offers lies in it.
+func FuzzArchive(f *testing.F) {
+	for _, seed := range [][]byte{nil, []byte("\x1f\x8b"), fuzzTar("manifest.json", `[{"Config":"c","Layers":["l"]}]`), fuzzTar("oci-layout", `{"imageLayoutVersion":"1.0.0"}`)} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		members, err := readMembers(t.Context(), bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			return
+		}
+		a := &archive{bytes.NewReader(b), io.NopCloser(nil), members}
+		for name, m := range members {
+			if !fs.ValidPath(name) || m.size < 0 || m.link == "" && m.offset+m.size > int64(len(b)) {
+				t.Fatalf("member %q: %+v", name, m)
+			}
+			if r, size, err := a.open(name); err == nil {
+				if n, err := io.Copy(io.Discard, r); err != nil || n != size {
+					t.Fatalf("member %q has %d of %d bytes: %v", name, n, size, err)
+				}
+			}
+		}
+		if l, err := openLayout(a, selector{}); err == nil {
+			_, _ = (&Source{"fuzz", l}).Inspect(t.Context(), tasuki.ARM64)
+		}
+		if d, err := openDockerArchive(a, selector{}); err == nil {
+			_, _ = (&Source{"fuzz", d}).Inspect(t.Context(), tasuki.ARM64)
+		}
+	})
+}
+
+func FuzzManifest(f *testing.F) {
+	f.Add([]byte(`{"schemaVersion":2,"config":{"digest":"","size":-1}}`), "")
+	f.Add([]byte(`{"schemaVersion":2,"manifests":[{"platform":null}]}`), tasuki.MediaTypeOCIIndex)
+	f.Fuzz(func(t *testing.T, b []byte, mediaType string) {
+		m, err := newManifest(b, mediaType, tasuki.DigestOf(b))
+		if err != nil {
+			return
+		}
+		if blobs, err := blobsOf(m); err == nil {
+			for _, blob := range blobs {
+				if blob.Size < 0 || blob.Digest.IsZero() {
+					t.Errorf("blob %+v", blob)
+				}
+			}
+		}
+		_, _ = choose(b, selector{tag: "v1"})
+		_, _ = chooseEntry(b, selector{tag: "v1"})
+		_, _ = Memory("fuzz", m, nil).Inspect(t.Context(), tasuki.ARM64)
+	})
+}

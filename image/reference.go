@@ -1,0 +1,146 @@
+package image
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/tasuki-dev/tasuki"
+	"oras.land/oras-go/v2/registry"
+)
+
+// transports is how a reference begins, and what follows.
+const transports = "docker://HOST/NAME:TAG, oci:PATH:TAG, oci-archive:FILE:TAG or docker-archive:FILE:NAME:TAG"
+
+// splitTransport divides a reference into its transport and what that transport reads.
+func splitTransport(reference string) (transport, rest string, err error) {
+	transport, rest, found := strings.Cut(reference, ":")
+	switch {
+	case found && transport == "docker-daemon":
+		return "", "", failed(tasuki.ErrInvalid, "docker-daemon: is not offered yet: write the image to a file with 'docker save -o image.tar NAME:TAG', and give docker-archive:image.tar")
+	case found && transport == "docker":
+		rest, found = strings.CutPrefix(rest, "//")
+		if !found {
+			return "", "", failed(tasuki.ErrInvalid, "after docker: come two slashes, as in docker://HOST/NAME:TAG")
+		}
+	case found && (transport == "oci" || transport == "oci-archive" || transport == "docker-archive"):
+	default:
+		return "", "", failed(tasuki.ErrInvalid, "it does not say where the image is: give %s", transports)
+	}
+	if rest == "" {
+		return "", "", failed(tasuki.ErrInvalid, "nothing follows %s: give %s", transport, transports)
+	}
+	return transport, rest, nil
+}
+
+// selector says which of several images in a file is meant. The zero selector
+// means the only one.
+type selector struct {
+	tag    string // as it was given: a tag, or a whole name
+	digest tasuki.Digest
+}
+
+func (s selector) isZero() bool { return s == selector{} }
+
+func (s selector) String() string {
+	if s.tag != "" {
+		return printable(s.tag)
+	}
+	return s.digest.Short()
+}
+
+// matches reports whether s means the image of that digest, tag and name.
+func (s selector) matches(digest tasuki.Digest, tag, name string) bool {
+	switch {
+	case !s.digest.IsZero():
+		return digest == s.digest
+	case s.tag != "":
+		return s.tag == tag || name != "" && wholeName(s.tag) == wholeName(name)
+	}
+	return true
+}
+
+// splitPath divides PATH[:TAG|@DIGEST]. A path that exists as it stands is a path,
+// whatever colons it has.
+func splitPath(s string) (file string, pick selector, err error) {
+	if _, err := os.Stat(s); err == nil {
+		return s, selector{}, nil
+	}
+	if i := strings.LastIndex(s, "@sha256:"); i > 0 {
+		digest, err := tasuki.ParseDigest(s[i+1:])
+		if err != nil {
+			return "", selector{}, err
+		}
+		return s[:i], selector{digest: digest}, nil
+	}
+	volume := filepath.VolumeName(s) // C: on Windows
+	file, tag, found := strings.Cut(s[len(volume):], ":")
+	if found && tag == "" {
+		return "", selector{}, failed(tasuki.ErrInvalid, "the tag after the last colon is empty")
+	}
+	if file == "" {
+		return "", selector{}, failed(tasuki.ErrInvalid, "the path before the colon is empty")
+	}
+	return volume + file, selector{tag: tag}, nil
+}
+
+// Docker's names for its hub: what a name without a host means.
+const (
+	dockerHub        = "docker.io"
+	dockerHubLibrary = "library/"
+)
+
+// parseRemote reads HOST/NAME[:TAG|@DIGEST] as Docker does: a name without a host
+// is the hub's, and one without tag or digest means "latest".
+func parseRemote(s string) (registry.Reference, error) {
+	reference, err := registry.ParseReference(withHost(s))
+	if err != nil {
+		return registry.Reference{}, failed(tasuki.ErrInvalid, "it is not the name of an image in a registry: give docker://HOST/NAME:TAG or docker://HOST/NAME@DIGEST, without a user name or password")
+	}
+	if reference.Reference == "" {
+		reference.Reference = "latest"
+	}
+	if strings.Contains(reference.Reference, ":") {
+		if _, err := tasuki.ParseDigest(reference.Reference); err != nil {
+			return registry.Reference{}, err
+		}
+	}
+	return reference, nil
+}
+
+// withHost returns an image's name with the host that Docker would add. The first
+// part is a host where it has a dot or a colon, or is localhost.
+func withHost(s string) string {
+	host, name, found := strings.Cut(s, "/")
+	if !found || !strings.ContainsAny(host, ".:") && host != "localhost" {
+		host, name = dockerHub, s
+	}
+	if host == "index.docker.io" || host == "registry-1.docker.io" {
+		host = dockerHub
+	}
+	if host == dockerHub && !strings.Contains(name, "/") {
+		name = dockerHubLibrary + name
+	}
+	return host + "/" + name
+}
+
+// wholeName returns an image's name in the one form that two names can be compared
+// in; a name that is none stays as it is.
+func wholeName(s string) string {
+	reference, err := parseRemote(s)
+	if err != nil {
+		return s
+	}
+	return reference.String()
+}
+
+// loopback reports whether host, which may have a port, is this machine. Docker
+// speaks plain HTTP to registries there ("Deploy a registry server").
+func loopback(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	ip := net.ParseIP(strings.Trim(host, "[]"))
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
+}
