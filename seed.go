@@ -52,7 +52,7 @@ func (r Resolver) seed(ctx context.Context, h Handoff, arch Architecture, there 
 	if err != nil {
 		return Seeded{}, err
 	}
-	r.say(h, "putting the placeholder %s into %s", r.Placeholder, uri)
+	r.say(h, "putting the placeholder into %s, from %s", uri, r.Placeholder)
 	if err := r.Placeholder.Push(ctx, image, h.Repository, h.PlaceholderTag); err != nil {
 		return Seeded{}, err
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -223,19 +225,14 @@ func unanswered(e *tasuki.Error, err error) error {
 	if host != "" {
 		e.Hint = fmt.Sprintf("Check that %s can be reached from here (network, proxy, AWS_ENDPOINT_URL), and run the command again.", host)
 	}
-	timeout, timedOut := errors.AsType[interface {
-		error
-		Timeout() bool
-	}](err)
-	_, garbled := errors.AsType[*smithy.DeserializationError](err)
 	switch {
-	case errors.Is(err, context.DeadlineExceeded), timedOut && timeout.Timeout():
+	case timedOut(err):
 		if host == "" {
 			host = "the service"
 		}
 		e.Err = fmt.Errorf("%s gave no answer in time: %w", host, context.DeadlineExceeded)
-	case garbled:
-		println("DEBUG", fmt.Sprintf("%#v | %v", bare(err), err))
+	case garbled(err):
+		// What could not be understood may be a token: it is not quoted.
 		e.Err = errors.New("the answer could not be understood")
 	case host != "":
 		e.Err = fmt.Errorf("no answer from %s: %s", host, clean(bare(err).Error()))
@@ -243,6 +240,23 @@ func unanswered(e *tasuki.Error, err error) error {
 		e.Err = errors.New(clean(bare(err).Error()))
 	}
 	return e
+}
+
+// timedOut reports whether err is that of a deadline, the caller's or an attempt's.
+func timedOut(err error) bool {
+	timeout, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](err)
+	return errors.Is(err, context.DeadlineExceeded) || ok && timeout.Timeout()
+}
+
+// garbled reports whether an answer came whole, and is not what the SDK expects.
+// The SDK says the same of an answer that broke off.
+func garbled(err error) bool {
+	_, garbled := errors.AsType[*smithy.DeserializationError](err)
+	_, broken := errors.AsType[net.Error](err)
+	return garbled && !broken && !errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // credentialsCause says in a few words why there are no usable credentials.
@@ -284,7 +298,7 @@ func clean(text string) string {
 func bare(err error) error {
 	for {
 		switch err.(type) {
-		case *smithy.OperationError, *retry.MaxAttemptsError, *aws.RequestCanceledError,
+		case *smithy.OperationError, *smithy.DeserializationError, *retry.MaxAttemptsError, *aws.RequestCanceledError,
 			*awshttp.ResponseError, *smithyhttp.ResponseError, *smithyhttp.RequestSendError, *url.Error:
 		default:
 			return err

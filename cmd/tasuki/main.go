@@ -1,0 +1,21 @@
+// Command tasuki hands a Lambda function's container image tag from the repository
+// that builds the image to the repository that deploys the function.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/tasuki-dev/tasuki/internal/cli"
+	"github.com/tasuki-dev/tasuki/localaws/sandbox"
+)
+
+func main() {
+	sandbox.Main() // does not return in a process that the local endpoint started for a function
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal ends the process at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(cli.Main(ctx, os.Args[1:], cli.Process()))
+}

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# The infra side with the AWS CLI alone: deploy the function of a handoff, on the
+# image that tasuki resolves. Run it as often as you like; the first time it creates
+# the repository and the function, on the placeholder image.
+#
+#   deploy.sh HANDOFF ROLE_ARN [ARCHITECTURE]
+set -euo pipefail
+
+handoff=$1 role=$2 architecture=${3:-x86_64}
+
+aws ecr describe-repositories --repository-names "$handoff" >/dev/null 2>&1 ||
+	aws ecr create-repository --repository-name "$handoff" --image-tag-mutability IMMUTABLE >/dev/null
+
+image=$(tasuki resolve "$handoff" --repository "$handoff" --function "$handoff" --architecture "$architecture")
+echo "resolved: $image"
+
+if aws lambda get-function --function-name "$handoff" >/dev/null 2>&1; then
+	tasuki reconcile "$handoff"
+else
+	aws lambda create-function --function-name "$handoff" --package-type Image \
+		--code "ImageUri=$image" --role "$role" --architectures "$architecture" >/dev/null
+	aws lambda wait function-active-v2 --function-name "$handoff"
+	tasuki contract "$handoff" --write --repository "$handoff" --function "$handoff" >/dev/null
+	echo "created: $handoff"
+fi

@@ -1,0 +1,119 @@
+// Package cli is the command line: a file per command, each of which parses, wires
+// the domain to its adapters, and prints. Nothing is decided here.
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+
+	"github.com/alecthomas/kong"
+	"github.com/tasuki-dev/tasuki"
+)
+
+// The exit codes, as docs/cli.md lists them.
+const (
+	exitDone      = 0
+	exitFailed    = 1 // failed; nothing changed, or all undone
+	exitUsage     = 2
+	exitFound     = 3 // a check found something
+	exitNotUndone = 4 // failed, and could not be undone: a person must look
+)
+
+// grammar is every command and flag.
+type grammar struct {
+	Output  string `enum:"text,json,flat" default:"text" placeholder:"FORMAT" help:"What stdout gets: text, json (one object), or flat (one object of strings; resolve only)."`
+	Region  string `placeholder:"REGION" help:"AWS region, in place of the SDK's default chain."`
+	Profile string `placeholder:"NAME" help:"AWS profile, in place of the SDK's default chain."`
+	Debug   bool   `help:"Print the whole chain of an error's causes."`
+
+	Release   releaseCommand   `cmd:"" help:"Try an image on the functions, register its tag, reconcile."`
+	Register  registerCommand  `cmd:"" help:"Verify an image in ECR and register its tag, for teams that keep their own deploy step."`
+	Reconcile reconcileCommand `cmd:"" help:"Make the functions run the registered image."`
+	Resolve   resolveCommand   `cmd:"" help:"Print the image that the function should run, for the infra side."`
+	Seed      seedCommand      `cmd:"" help:"Put the placeholder image into ECR, for the first deploy."`
+	Status    statusCommand    `cmd:"" help:"Show what is registered and what runs, and where they disagree."`
+	History   historyCommand   `cmd:"" help:"Show what was registered before, by whom."`
+	Contract  contractCommand  `cmd:"" help:"Show the handoff's contract, or write it."`
+	Local     localCommand     `cmd:"" help:"Run the embedded AWS-compatible endpoint, or a command against it."`
+	Demo      demoCommand      `cmd:"" help:"Run the whole relay on the local endpoint, narrated."`
+	Version   versionCommand   `cmd:"" help:"Print the version."`
+}
+
+const description = `Tasuki hands a Lambda function's container image tag from the repository that builds the image to the repository that deploys the function.
+
+Exit codes: 0 done; 1 failed, nothing changed or all undone; 2 usage; 3 a check found something; 4 failed and could not be undone.`
+
+// Streams are where a command reads and writes.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// Main runs the command that args name, and returns the process's exit code.
+func Main(ctx context.Context, args []string, streams Streams) int {
+	var g grammar
+	exited := -1
+	parser, err := kong.New(&g,
+		kong.Name("tasuki"), kong.Description(description), kong.UsageOnError(),
+		kong.Writers(streams.Out, streams.Err), kong.Exit(func(code int) { exited = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		panic(err) // the grammar above is wrong
+	}
+	parsed, err := parser.Parse(args)
+	if exited >= 0 { // --help
+		return exited
+	}
+	if err != nil {
+		p := &printer{streams: streams, format: "text"}
+		p.failed(usage("%v", err))
+		return exitUsage
+	}
+	p := &printer{streams: streams, format: g.Output, debug: g.Debug}
+	if g.Output == "flat" && parsed.Command() != "resolve" && parsed.Command() != "resolve <handoff>" {
+		p.format = "text"
+		p.failed(usage("--output flat is for resolve only; %s has text and json", parsed.Command()))
+		return exitUsage
+	}
+	session := &session{ctx: ctx, region: g.Region, profile: g.Profile, printer: p}
+	if err := parsed.Run(session); err != nil {
+		p.failed(err)
+		return exitCode(err)
+	}
+	return exitDone
+}
+
+// usageError is a mistake on the command line.
+type usageError struct{ err error }
+
+func (u *usageError) Error() string { return u.err.Error() }
+func (u *usageError) Unwrap() error { return u.err }
+
+// exitError ends the process with a code, when all has been said already.
+type exitError int
+
+func (e exitError) Error() string { return "" }
+
+func exitCode(err error) int {
+	var undo *tasuki.UndoError
+	var usage *usageError
+	var exit exitError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &exit):
+		return int(exit)
+	case errors.As(err, &undo):
+		return exitNotUndone
+	case errors.As(err, &usage):
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// Process returns the process's own streams.
+func Process() Streams { return Streams{os.Stdin, os.Stdout, os.Stderr} }

@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"github.com/tasuki-dev/tasuki/localaws"
+	"github.com/tasuki-dev/tasuki/localaws/fault"
+)
+
+type localCommand struct {
+	Dir     string        `placeholder:"DIR" help:"Keep the state in DIR; without it, the state is gone at the end."`
+	Addr    string        `placeholder:"HOST:PORT" help:"Address to listen on; default: 127.0.0.1:4566, or a free port with COMMAND."`
+	Latency time.Duration `placeholder:"DURATION" help:"Add to each call, as in 50ms."`
+	Fault   []string      `placeholder:"FAULT" help:"Make calls fail: SERVICE:OPERATION=KIND[@N], as in ssm:GetParameter=throttle@2 (the 2nd call; @2+ for all from there). KIND: error, throttle, denied, timeout, lost-answer, stale."`
+	Command []string      `arg:"" optional:"" passthrough:"" help:"Command to run against the endpoint, behind --; its exit status is this command's."`
+}
+
+// defaultLocalAddr is where AWS's other stand-ins listen as well.
+const defaultLocalAddr = "127.0.0.1:4566"
+
+type localResult struct {
+	URL         string            `json:"url"`
+	Registry    string            `json:"registry"`
+	Account     string            `json:"account"`
+	Region      string            `json:"region"`
+	Dir         string            `json:"dir,omitempty"`
+	Environment map[string]string `json:"environment"`
+}
+
+func (c *localCommand) Run(s *session) error {
+	command := c.Command
+	if len(command) > 0 && command[0] == "--" {
+		command = command[1:]
+	}
+	options := localaws.Options{Dir: c.Dir, Addr: c.Addr, Region: s.region, Latency: c.Latency, Logs: s.streams.Err}
+	for _, text := range c.Fault {
+		rule, err := fault.ParseRule(text)
+		if err != nil {
+			return &usageError{err}
+		}
+		options.Faults = append(options.Faults, rule)
+	}
+	if options.Addr == "" && len(command) == 0 {
+		options.Addr = defaultLocalAddr
+	}
+	server, err := localaws.Start(options)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w: give --addr another port, or 127.0.0.1:0 for a free one", err)
+	}
+	if err != nil {
+		return err
+	}
+	if !loopback(server.Registry()) {
+		s.warn(fmt.Sprintf("%s can be reached from other machines, and runs functions for whoever asks, without verifying signatures", server.Registry()))
+	}
+	if len(command) > 0 {
+		err = c.runCommand(s, server, command)
+	} else {
+		err = c.waitForEnd(s, server)
+	}
+	return errors.Join(err, server.Close())
+}
+
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// runCommand runs a command in the endpoint's environment, and takes its exit status.
+func (c *localCommand) runCommand(s *session, server *localaws.Server, command []string) error {
+	cmd := exec.CommandContext(s.ctx, command[0], command[1:]...)
+	cmd.Env = server.Environ(os.Environ())
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.streams.In, s.streams.Out, s.streams.Err
+	// What interrupts this process is for the command to end on, in its own time.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	err := cmd.Run()
+	var exited *exec.ExitError
+	switch {
+	case errors.As(err, &exited) && exited.Exited():
+		return exitError(exited.ExitCode())
+	case errors.As(err, &exited):
+		if status, ok := exited.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+			return exitError(128 + int(status.Signal())) // as a shell says it
+		}
+		return err
+	case err != nil:
+		return usage("%s could not be run: %v", command[0], err)
+	}
+	return nil
+}
+
+// waitForEnd says where the endpoint is, and serves until it is interrupted.
+func (c *localCommand) waitForEnd(s *session, server *localaws.Server) error {
+	result := localResult{server.URL(), server.Registry(), localaws.Account, server.Region(), c.Dir, map[string]string{}}
+	for _, v := range server.Variables() {
+		result.Environment[v[0]] = v[1]
+	}
+	err := s.result(result, func(w io.Writer) {
+		for _, v := range server.Variables() {
+			fmt.Fprintf(w, "export %s=%s\n", v[0], v[1])
+		}
+	})
+	if err != nil {
+		return err
+	}
+	kept := "in memory, gone at the end"
+	if c.Dir != "" {
+		kept = "kept in " + c.Dir
+	}
+	s.say("listening on %s: account %s, region %s, state %s; stop with Ctrl-C", server.URL(), localaws.Account, server.Region(), kept)
+	<-s.ctx.Done()
+	s.say("stopped")
+	return nil
+}

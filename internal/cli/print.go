@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/tasuki-dev/tasuki"
+)
+
+// printer writes results to stdout, and all else to stderr.
+type printer struct {
+	streams Streams
+	format  string // text, json or flat
+	debug   bool
+}
+
+// result prints a command's result: v as JSON, or what text writes.
+func (p *printer) result(v any, text func(io.Writer)) error {
+	if p.format == "text" {
+		text(p.streams.Out)
+		return nil
+	}
+	encoder := json.NewEncoder(p.streams.Out)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(v)
+}
+
+// observe prints what is being done.
+func (p *printer) observe(e tasuki.Event) {
+	if e.Warning {
+		p.warn(e.Text)
+		return
+	}
+	p.say("%s", e.Text)
+}
+
+// say prints a line about what is being done.
+func (p *printer) say(format string, args ...any) {
+	fmt.Fprintf(p.streams.Err, "tasuki: "+format+"\n", args...)
+}
+
+// warn prints warnings.
+func (p *printer) warn(warnings ...string) {
+	for _, w := range warnings {
+		fmt.Fprintf(p.streams.Err, "tasuki: warning: %s\n", w)
+	}
+}
+
+// failed prints why a command failed: for a person on stderr, and, where stdout is
+// read by a program, as the one object there.
+func (p *printer) failed(err error) {
+	var exit exitError
+	if errors.As(err, &exit) {
+		return
+	}
+	hint := tasuki.HintOf(err)
+	fmt.Fprintf(p.streams.Err, "tasuki: error: %s\n", oneLine(err.Error()))
+	if hint != "" {
+		fmt.Fprintf(p.streams.Err, "tasuki: hint: %s\n", hint)
+	}
+	if p.debug {
+		p.causes(err, 1)
+	}
+	if p.format != "text" {
+		failure := struct {
+			Error string `json:"error"`
+			Kind  string `json:"kind"`
+			Hint  string `json:"hint,omitempty"`
+		}{oneLine(err.Error()), kindOf(err), hint}
+		_ = p.result(failure, nil) // to a stdout that is gone there is nothing to say
+	}
+}
+
+// causes prints the tree of errors, for whoever debugs.
+func (p *printer) causes(err error, depth int) {
+	fmt.Fprintf(p.streams.Err, "%s%T: %s\n", strings.Repeat("  ", depth), err, oneLine(err.Error()))
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		if inner := e.Unwrap(); inner != nil {
+			p.causes(inner, depth+1)
+		}
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			p.causes(inner, depth+1)
+		}
+	}
+}
+
+// oneLine keeps a message that joins several errors in one line.
+func oneLine(s string) string { return strings.Join(strings.Split(s, "\n"), "; ") }
+
+// kindOf names an error's kind, for programs.
+func kindOf(err error) string {
+	var undo *tasuki.UndoError
+	var usage *usageError
+	switch {
+	case errors.As(err, &undo):
+		return "not-undone"
+	case errors.As(err, &usage):
+		return "usage"
+	}
+	for name, kind := range map[string]error{
+		"missing": tasuki.ErrMissing, "denied": tasuki.ErrDenied, "throttled": tasuki.ErrThrottled, "conflict": tasuki.ErrConflict,
+		"unavailable": tasuki.ErrUnavailable, "invalid": tasuki.ErrInvalid, "refused": tasuki.ErrRefused,
+	} {
+		if errors.Is(err, kind) {
+			return name
+		}
+	}
+	return "failed"
+}
+
+func usage(format string, args ...any) error {
+	return &usageError{fmt.Errorf(format, args...)}
+}

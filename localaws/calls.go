@@ -1,0 +1,61 @@
+package localaws
+
+import (
+	"sync"
+	"time"
+)
+
+// Call is one request that the endpoint answered, or left unanswered.
+type Call struct {
+	Service   string        `json:"service"`   // as in "ssm"; "registry" for the OCI registry
+	Operation string        `json:"operation"` // as in "GetParameter"; "PUT manifests" for the registry
+	Principal string        `json:"principal,omitempty"`
+	Started   time.Time     `json:"started"`
+	Took      time.Duration `json:"took"`
+	Status    int           `json:"status"` // HTTP status; 0 where no answer was sent
+	Code      string        `json:"code,omitempty"`
+}
+
+// Name returns the call as faults name it, as in "ssm:GetParameter".
+func (c Call) Name() string { return c.Service + ":" + c.Operation }
+
+// CallLog is what was called, in the order of the answers.
+type CallLog struct {
+	mu    sync.Mutex
+	calls []Call
+}
+
+func (l *CallLog) add(c Call) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.calls = append(l.calls, c)
+}
+
+// All returns the calls so far.
+func (l *CallLog) All() []Call {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]Call(nil), l.calls...)
+}
+
+// Count returns how many calls had one of the names; all calls where none is given.
+func (l *CallLog) Count(names ...string) (n int) {
+	for _, c := range l.All() {
+		for _, name := range names {
+			if c.Name() == name {
+				n++
+			}
+		}
+		if len(names) == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// Reset forgets the calls so far.
+func (l *CallLog) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.calls = nil
+}

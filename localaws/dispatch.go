@@ -1,0 +1,236 @@
+package localaws
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/xml"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tasuki-dev/tasuki/localaws/fault"
+	"github.com/tasuki-dev/tasuki/localaws/wire"
+)
+
+// longestBody bounds an API request: Lambda's zip upload, 50 MiB, in base64.
+const longestBody = 72 << 20
+
+// dispatcher sends each request to the service that it is meant for, and applies
+// latency, faults and the call log to all of them alike.
+type dispatcher struct {
+	services []wire.Service
+	registry http.Handler
+	region   string
+	latency  time.Duration
+	faults   *fault.Plan
+	calls    *CallLog
+}
+
+func (d *dispatcher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/v2" || strings.HasPrefix(r.URL.Path, "/v2/") {
+		d.serveRegistry(w, r)
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, longestBody))
+	if err != nil {
+		http.Error(w, "the request's body could not be read: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	scope := wire.SignatureScope(r)
+	request := &wire.Request{HTTP: r, Body: body, ID: newID(), Service: scope.Service, Region: scope.Region, Principal: scope.AccessKey}
+	service, operation, provided := d.find(request)
+	if service == nil {
+		d.refuse(w, request)
+		return
+	}
+	call := Call{Service: service.Name(), Operation: operation, Principal: request.Principal, Started: time.Now()}
+	defer func() {
+		call.Took = time.Since(call.Started)
+		d.calls.add(call)
+	}()
+	answer, sent := d.answer(service, operation, provided, request)
+	if !sent {
+		// The client sees the connection break, as it would when a network does.
+		panic(http.ErrAbortHandler)
+	}
+	call.Status, call.Code = answer.Status, answer.Code
+	for name, values := range answer.Header {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(answer.Body)))
+	w.WriteHeader(answer.Status)
+	_, _ = w.Write(answer.Body) // a client that hung up needs no answer
+}
+
+func (d *dispatcher) find(r *wire.Request) (wire.Service, string, bool) {
+	for _, service := range d.services {
+		if r.Service != "" && r.Service != service.Name() {
+			continue
+		}
+		if operation, provided := service.Operation(r); operation != "" {
+			return service, operation, provided
+		}
+	}
+	return nil, "", false
+}
+
+// answer carries out one call as the faults in force would have it. The second
+// result is false where the client is to get no answer.
+func (d *dispatcher) answer(service wire.Service, operation string, provided bool, r *wire.Request) (wire.Answer, bool) {
+	ctx := wire.WithRequest(r.HTTP.Context(), r)
+	select {
+	case <-ctx.Done():
+		return wire.Answer{}, false
+	case <-time.After(d.latency):
+	}
+	if !provided {
+		return service.Fail(r, wire.NotProvided(service.Name(), operation)), true
+	}
+	if r.Region != "" && r.Region != d.region {
+		return service.Fail(r, wire.Errorf("InvalidRegion", "This tasuki local serves region %s only, and the request is for %s. Start it with --region %s.", d.region, r.Region, r.Region)), true
+	}
+	name := service.Name() + ":" + operation
+	switch kind := d.faults.Next(name); kind {
+	case fault.Error:
+		return service.Fail(r, wire.Errorf("InternalFailure", "A fault of tasuki local: %s fails.", name).WithStatus(http.StatusInternalServerError)), true
+	case fault.Throttle:
+		return service.Fail(r, wire.Errorf("ThrottlingException", "Rate exceeded")), true
+	case fault.Denied:
+		return service.Fail(r, wire.Errorf("AccessDeniedException", "User: %s is not authorized to perform: %s because no identity-based policy allows the %s action", r.Principal, name, name)), true
+	case fault.Timeout:
+		<-ctx.Done()
+		return wire.Answer{}, false
+	case fault.LostAnswer:
+		service.Serve(ctx, operation, r)
+		return wire.Answer{}, false
+	case fault.Stale:
+		ctx = fault.WithStale(ctx)
+	}
+	return service.Serve(ctx, operation, r), true
+}
+
+// refuse answers a request that is none of the provided services', by name.
+func (d *dispatcher) refuse(w http.ResponseWriter, r *wire.Request) {
+	service, operation := r.Service, ""
+	if target, op, found := strings.Cut(r.HTTP.Header.Get("X-Amz-Target"), "."); found {
+		operation = op
+		if service == "" {
+			service = target
+		}
+	} else if strings.HasPrefix(r.HTTP.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		for _, pair := range strings.Split(string(r.Body), "&") {
+			if action, found := strings.CutPrefix(pair, "Action="); found {
+				operation = action
+			}
+		}
+	}
+	if service == "" {
+		service = "this endpoint"
+	}
+	if operation == "" {
+		operation = r.HTTP.Method + " " + r.HTTP.URL.Path
+	}
+	err := wire.NotProvided(service, operation)
+	d.calls.add(Call{Service: service, Operation: operation, Principal: r.Principal, Started: time.Now(), Status: err.Status, Code: err.Code})
+	// Every SDK reads the code from the header, and the CLI prints the body of an
+	// answer that it cannot parse; XML is what the protocols without JSON parse.
+	w.Header().Set("X-Amzn-Errortype", err.Code)
+	answer := struct {
+		XMLName xml.Name `json:"-" xml:"ErrorResponse"`
+		Code    string   `json:"__type" xml:"Error>Code"`
+		Message string   `json:"message" xml:"Error>Message"`
+	}{Code: err.Code, Message: err.Message}
+	encode, contentType := xml.Marshal, "text/xml"
+	if r.HTTP.Header.Get("X-Amz-Target") != "" {
+		encode, contentType = json.Marshal, "application/x-amz-json-1.1"
+	}
+	body, fault := encode(answer)
+	if fault != nil {
+		panic(fault) // strings only
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(err.Status)
+	_, _ = w.Write(body) // a client that hung up needs no answer
+}
+
+// serveRegistry hands a request to the OCI registry, whose blobs are streamed.
+func (d *dispatcher) serveRegistry(w http.ResponseWriter, r *http.Request) {
+	call := Call{Service: "registry", Operation: registryOperation(r), Started: time.Now()}
+	recorder := &statusRecorder{ResponseWriter: w}
+	defer func() {
+		call.Took, call.Status = time.Since(call.Started), recorder.status
+		d.calls.add(call)
+	}()
+	select {
+	case <-r.Context().Done():
+		return
+	case <-time.After(d.latency):
+	}
+	switch d.faults.Next(call.Name()) {
+	case fault.Error:
+		http.Error(recorder, "a fault of tasuki local", http.StatusInternalServerError)
+	case fault.Throttle:
+		http.Error(recorder, "toomanyrequests: Rate exceeded", http.StatusTooManyRequests)
+	case fault.Denied:
+		http.Error(recorder, "denied: User is not authorized", http.StatusForbidden)
+	case fault.Timeout:
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler)
+	case fault.LostAnswer:
+		d.registry.ServeHTTP(&nowhere{header: http.Header{}}, r)
+		panic(http.ErrAbortHandler)
+	default:
+		d.registry.ServeHTTP(recorder, r)
+	}
+}
+
+// registryOperation names a registry request by its method and by what it is about,
+// as in "PUT manifests" or "POST uploads".
+func registryOperation(r *http.Request) string {
+	parts := strings.Split(r.URL.Path, "/")
+	for i := len(parts) - 1; i > 1; i-- {
+		switch parts[i] {
+		case "uploads", "blobs", "manifests", "tags", "referrers":
+			return r.Method + " " + parts[i]
+		}
+	}
+	return r.Method + " base"
+}
+
+// nowhere is an answer that nobody gets.
+type nowhere struct{ header http.Header }
+
+func (n *nowhere) Header() http.Header         { return n.header }
+func (n *nowhere) Write(b []byte) (int, error) { return len(b), nil }
+func (n *nowhere) WriteHeader(int)             {}
+
+// statusRecorder remembers the status that a handler wrote.
+type statusRecorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (s *statusRecorder) WriteHeader(status int) {
+	s.status = status
+	s.ResponseWriter.WriteHeader(status)
+}
+
+func (s *statusRecorder) Write(b []byte) (int, error) {
+	if s.status == 0 {
+		s.status = http.StatusOK
+	}
+	return s.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (s *statusRecorder) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	s := hex.EncodeToString(b[:])
+	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
+}
