@@ -55,6 +55,13 @@ type Images interface {
 	Config(ctx context.Context, repository Repository, config Descriptor) ([]byte, error)
 }
 
+// ImageTagger tags images that ECR has.
+type ImageTagger interface {
+	// TagImage moves tag to an image of the repository. It returns ErrConflict where
+	// the tag is immutable and names another image.
+	TagImage(ctx context.Context, repository Repository, manifest Manifest, tag Tag) error
+}
+
 // ImageSource is an image from outside the handoff's repository: one that a
 // release brings along, or the placeholder.
 type ImageSource interface {
@@ -70,7 +77,8 @@ type ImageSource interface {
 
 // FunctionReader reads functions.
 type FunctionReader interface {
-	// Function returns the function's unpublished version, or ErrMissing.
+	// Function returns a function's unpublished version, or, where the name ends in
+	// ":version", that one; or ErrMissing.
 	Function(ctx context.Context, name string) (Function, error)
 }
 
@@ -83,6 +91,47 @@ type FunctionUpdater interface {
 	UpdateCode(ctx context.Context, update CodeUpdate) (Function, error)
 }
 
+// VersionPublisher publishes versions of functions and moves aliases to them.
+type VersionPublisher interface {
+	// PublishVersion publishes the function's code as a version and returns its
+	// number: a new one, or the last one where nothing has changed since. It returns
+	// ErrConflict when the function is not the one of revisionID any more, or its
+	// image not the one of digest. The version may still be pending.
+	PublishVersion(ctx context.Context, function string, digest Digest, revisionID string) (version string, err error)
+	// Alias returns where an alias points to, or ErrMissing.
+	Alias(ctx context.Context, function, alias string) (Alias, error)
+	// MoveAlias points an alias to a version, and creates it where move.RevisionID is
+	// "". It returns ErrConflict when the alias has changed since, or exists.
+	MoveAlias(ctx context.Context, move AliasMove) error
+}
+
+// Alias is where a function's alias points to.
+type Alias struct {
+	Version    string // number, or $LATEST
+	RevisionID string
+}
+
+// AliasMove asks for an alias to be pointed to a version.
+type AliasMove struct {
+	Function   string
+	Alias      string
+	Version    string
+	RevisionID string // of the alias as it was when the move was decided; "" to create it
+}
+
+// Invoker invokes functions.
+type Invoker interface {
+	// Invoke invokes a version of a function, "" for the unpublished one, and waits
+	// for the answer. A function that fails is an answer, not an error.
+	Invoke(ctx context.Context, function, version string, payload []byte) (Answer, error)
+}
+
+// Answer is what a function answered.
+type Answer struct {
+	Payload []byte
+	Failure string // Lambda's FunctionError, as in Unhandled; "" where the function succeeded
+}
+
 // CodeUpdate asks for another image to be put into a function.
 type CodeUpdate struct {
 	Function     string
@@ -91,7 +140,7 @@ type CodeUpdate struct {
 	RevisionID   string       // of the function as it was when the update was decided
 }
 
-// Function is a Lambda function's unpublished version, as far as the protocol is
+// Function is a Lambda function, one version of it, as far as the protocol is
 // concerned with it. Its enumerations are Lambda's own words.
 type Function struct {
 	Name             string

@@ -42,7 +42,7 @@ func (r *relay) resolver() tasuki.Resolver {
 }
 
 func (r *relay) reconciler() tasuki.Reconciler {
-	return tasuki.Reconciler{Resolver: r.resolver(), Updater: r.AWS}
+	return tasuki.Reconciler{Resolver: r.resolver(), Updater: r.AWS, Versions: r.AWS, Tagger: r.AWS}
 }
 
 func (r *relay) releaser() tasuki.Releaser {

@@ -10,7 +10,9 @@ import (
 // Reconciler makes a handoff's functions run what [Resolver.Resolve] says.
 type Reconciler struct {
 	Resolver
-	Updater FunctionUpdater
+	Updater  FunctionUpdater
+	Versions VersionPublisher // for handoffs with an alias
+	Tagger   ImageTagger      // protects the registered image in ECR; nil leaves it unprotected
 }
 
 // Reconciled is the end of a reconciliation: every function runs the resolution's image.
@@ -21,9 +23,11 @@ type Reconciled struct {
 
 // FunctionChange is what a verb did to one function.
 type FunctionChange struct {
-	Name string
-	From Digest // what it ran before
-	To   Digest // what it runs now
+	Name    string
+	From    Digest // what it ran before
+	To      Digest // what it runs now
+	Alias   string // the alias that follows releases; "" for none
+	Version string // what the alias points to now, or was published; "" for none
 }
 
 // Changed reports whether the function's image was changed.
@@ -56,7 +60,7 @@ func (r Reconciler) reconcile(ctx context.Context, h Handoff, atLeast int64) (Re
 		}
 		var updates []func() error
 		for i, target := range h.Functions {
-			updates = append(updates, func() error { return r.converge(ctx, h, target.Name, want.Image, &changes[i]) })
+			updates = append(updates, func() error { return r.converge(ctx, h, target, want.Image, &changes[i]) })
 		}
 		last = allTogether(updates...)
 		if last != nil && !errors.Is(last, ErrConflict) {
@@ -68,6 +72,7 @@ func (r Reconciler) reconcile(ctx context.Context, h Handoff, atLeast int64) (Re
 				return Reconciled{}, err
 			}
 			if still {
+				r.protect(ctx, h, want.manifest, want.protected)
 				return Reconciled{want, changes}, nil
 			}
 			// What was just read is newer than what was resolved: never go back behind it.
@@ -105,8 +110,8 @@ func (r Reconciler) stillWanted(ctx context.Context, h Handoff, want Resolution)
 // converge makes one function run image, and records in change what it did.
 // ErrConflict means that somebody else changed the function: what is wanted must be
 // read again before the next attempt.
-func (r Reconciler) converge(ctx context.Context, h Handoff, name string, image ImageURI, change *FunctionChange) error {
-	f, err := r.Updater.Function(ctx, name)
+func (r Reconciler) converge(ctx context.Context, h Handoff, target FunctionTarget, image ImageURI, change *FunctionChange) error {
+	f, err := r.Updater.Function(ctx, target.Name)
 	if err != nil {
 		return withHint(err, ErrMissing, fmt.Sprintf("Deploy the infrastructure of handoff %s first; tasuki resolve %s says which image to create the function with.", h.Name, h.Name))
 	}
@@ -120,17 +125,19 @@ func (r Reconciler) converge(ctx context.Context, h Handoff, name string, image 
 		}
 		return &Error{Op: "update", Side: SideFunction, Subject: f.Name, Kind: ErrConflict, Err: errors.New("it was being updated")}
 	}
-	if f.runs(image.Ref.digest) {
-		change.To = f.Digest
-		return nil
-	}
-	r.say(h, "updating function %s from %s to %s", f.Name, f.Digest.Short(), image.Ref.digest.Short())
-	f, err = r.put(ctx, f, image)
-	if err != nil {
-		return err
+	if !f.runs(image.Ref.digest) {
+		r.say(h, "updating function %s from %s to %s", f.Name, f.Digest.Short(), image.Ref.digest.Short())
+		if f, err = r.put(ctx, f, image); err != nil {
+			return err
+		}
 	}
 	change.To = f.Digest
-	return nil
+	if target.Alias == "" {
+		return nil
+	}
+	change.Alias = target.Alias
+	change.Version, err = r.follow(ctx, h, f, target.Alias)
+	return err
 }
 
 // put puts an image into a function that is as f says, and waits for the end.

@@ -1,6 +1,7 @@
 package tasuki
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,8 @@ import (
 // Releaser tries an image on a handoff's functions, registers it and reconciles.
 type Releaser struct {
 	Reconciler
-	Writer TagWriter
+	Writer  TagWriter
+	Invoker Invoker // for smoke tests
 }
 
 // ReleaseRequest is one release.
@@ -18,6 +20,23 @@ type ReleaseRequest struct {
 	Tag    Tag
 	Source ImageSource // pushed under Tag first; nil when ECR has the image
 	From   Provenance
+
+	// Gate, when set, is asked before anything is changed; an error stops the release.
+	Gate func(context.Context, Candidate) error
+	// Publish publishes a version of each function. A handoff with an alias always does.
+	Publish bool
+	// Smoke must pass before the image is registered: on the published version, else
+	// on the function itself.
+	Smoke []SmokeTest
+}
+
+// Candidate is an image that a release is about to try.
+type Candidate struct {
+	Handoff HandoffName
+	Tag     Tag
+	Digest  Digest
+	Image   ImageURI // by digest, in the handoff's repository, where a Source has not been pushed yet
+	Source  string   // as the source names itself; "" when ECR has the image
 }
 
 // Released is the end of a release.
@@ -49,6 +68,9 @@ func (r Releaser) Release(ctx context.Context, h Handoff, req ReleaseRequest) (R
 	if err != nil {
 		return Released{}, err
 	}
+	if err := req.ask(ctx, h, checked.image.Digest()); err != nil {
+		return Released{}, err
+	}
 	if req.Source != nil {
 		r.say(h, "putting %s into %s", req.Source, ImageURI{h.Repository, ByTag(req.Tag)})
 		if err := req.Source.Push(ctx, checked.image, h.Repository, req.Tag); err != nil {
@@ -57,7 +79,7 @@ func (r Releaser) Release(ctx context.Context, h Handoff, req ReleaseRequest) (R
 	}
 	digest := checked.image.Digest()
 	released := Released{Digest: digest, Functions: make([]FunctionChange, len(h.Functions))}
-	if err := r.try(ctx, h, checked, released.Functions); err != nil {
+	if err := r.try(ctx, h, req, checked, released.Functions); err != nil {
 		return Released{}, r.undo(ctx, h, checked, err)
 	}
 	registrar := Registrar{r.Resolver, r.Writer}
@@ -66,24 +88,46 @@ func (r Releaser) Release(ctx context.Context, h Handoff, req ReleaseRequest) (R
 	if err != nil {
 		return Released{}, r.undo(ctx, h, checked, err)
 	}
-	// Whoever interrupts a release here interrupts nothing: it is registered.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWithin)
-	defer cancel()
-	end, err := r.reconcile(ctx, h, released.Release.Version.Version)
+	end, err := r.finish(ctx, h, released.Registered)
 	if err != nil {
-		return released, &UndoError{
-			Err:  fmt.Errorf("%s is registered, but it could not be verified that the functions run it", req.Tag),
-			Undo: err,
-			Hint: fmt.Sprintf("Run tasuki reconcile %s, and look at tasuki status %s.", h.Name, h.Name),
-		}
+		return released, err
 	}
 	for i, change := range end.Functions {
-		released.Functions[i].To = change.To
+		released.Functions[i].To, released.Functions[i].Alias = change.To, change.Alias
+		released.Functions[i].Version = cmp.Or(change.Version, released.Functions[i].Version)
 	}
-	if end.Release != nil && (end.Release.Tag != req.Tag || end.Digest != digest) {
-		released.SupersededBy = end.Release
-	}
+	released.SupersededBy = end.supersedes(req.Tag, digest)
 	return released, nil
+}
+
+// finish reconciles after a registration. Whoever interrupts it interrupts nothing:
+// the release is registered.
+func (r Reconciler) finish(ctx context.Context, h Handoff, registered Registered) (Reconciled, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWithin)
+	defer cancel()
+	end, err := r.reconcile(ctx, h, registered.Release.Version.Version)
+	if err != nil {
+		err = &UndoError{
+			Err:  fmt.Errorf("%s is registered, but it could not be verified that the functions run it", registered.Release.Tag),
+			Undo: err,
+			Hint: mend(h),
+		}
+	}
+	return end, err
+}
+
+// supersedes returns what is registered at the end when it is not what a verb
+// registered; nil when it is.
+func (r Reconciled) supersedes(tag Tag, digest Digest) *Release {
+	if r.Release == nil || r.Release.Tag == tag && r.Digest == digest {
+		return nil
+	}
+	return r.Release
+}
+
+// mend is what a person does about a handoff that was left in the middle.
+func mend(h Handoff) string {
+	return fmt.Sprintf("Run tasuki reconcile %s, and look at tasuki status %s.", h.Name, h.Name)
 }
 
 // preflight is what a release knows before it changes anything.
@@ -119,13 +163,10 @@ func (r Releaser) preflight(ctx context.Context, h Handoff, req ReleaseRequest) 
 	if err := together(ctx, reads...); err != nil {
 		return preflight{}, err
 	}
-	arch := checked.functions[0].Architecture
-	for _, f := range checked.functions {
-		if f.Architecture != arch {
-			return preflight{}, invalid("function %s is %s and function %s is %s, which one image cannot serve: give each architecture a handoff of its own", checked.functions[0].Name, arch, f.Name, f.Architecture)
-		}
+	arch, err := sharedArchitecture(checked.functions)
+	if err != nil {
+		return preflight{}, err
 	}
-	var err error
 	if req.Source != nil {
 		checked.image, checked.warnings, err = r.inspectSource(ctx, req.Source, arch)
 	} else if manifest, there := found[ByTag(req.Tag)]; there {
@@ -145,9 +186,19 @@ func (r Releaser) preflight(ctx context.Context, h Handoff, req ReleaseRequest) 
 	return checked, nil
 }
 
+// sharedArchitecture returns the architecture that all the functions have.
+func sharedArchitecture(functions []Function) (Architecture, error) {
+	for _, f := range functions[1:] {
+		if first := functions[0]; f.Architecture != first.Architecture {
+			return "", invalid("function %s is %s and function %s is %s, which one image cannot serve: give each architecture a handoff of its own", first.Name, first.Architecture, f.Name, f.Architecture)
+		}
+	}
+	return functions[0].Architecture, nil
+}
+
 // readyFunction returns a function that takes a new image, waiting for an update
 // that is under way.
-func (r Releaser) readyFunction(ctx context.Context, h Handoff, name string) (Function, error) {
+func (r Reconciler) readyFunction(ctx context.Context, h Handoff, name string) (Function, error) {
 	f, err := r.Updater.Function(ctx, name)
 	if err != nil {
 		return Function{}, withHint(err, ErrMissing, fmt.Sprintf("Deploy the infrastructure of handoff %s first; tasuki register %s --tag TAG registers an image without a function.", h.Name, h.Name))
@@ -174,45 +225,67 @@ func (r Releaser) inspectSource(ctx context.Context, source ImageSource, arch Ar
 	return image, warnings, err
 }
 
-// try puts the image into every function, and waits until each runs it.
-func (r Releaser) try(ctx context.Context, h Handoff, checked preflight, changes []FunctionChange) error {
+// ask asks the gate, if there is one.
+func (req ReleaseRequest) ask(ctx context.Context, h Handoff, digest Digest) error {
+	if req.Gate == nil {
+		return nil
+	}
+	candidate := Candidate{Handoff: h.Name, Tag: req.Tag, Digest: digest, Image: ImageURI{h.Repository, ByDigest(digest)}}
+	if req.Source != nil {
+		candidate.Source = req.Source.String()
+	}
+	if err := req.Gate(ctx, candidate); err != nil {
+		return &Error{Op: "release", Side: SideImage, Subject: candidate.Image.String(), Kind: ErrRefused, Err: fmt.Errorf("the gate refused it: %w", err)}
+	}
+	return nil
+}
+
+// try puts the image into every function, and waits until each runs it and has
+// passed the smoke tests.
+func (r Releaser) try(ctx context.Context, h Handoff, req ReleaseRequest, checked preflight, changes []FunctionChange) error {
 	image := ImageURI{h.Repository, ByDigest(checked.image.Digest())}
-	var updates []func() error
+	var attempts []func() error
 	for i, f := range checked.functions {
 		changes[i] = FunctionChange{Name: f.Name, From: f.Digest}
-		updates = append(updates, func() error {
-			now, err := r.tryOn(ctx, h, f, image)
-			changes[i].To = now.Digest
+		publish := req.Publish || h.Functions[i].Alias != ""
+		attempts = append(attempts, func() error {
+			now, version, err := r.tryOn(ctx, h, f, image, publish, req.Smoke)
+			changes[i].To, changes[i].Version = now.Digest, version
 			return err
 		})
 	}
-	return allTogether(updates...)
+	return allTogether(attempts...)
 }
 
-// tryOn puts the image into one function. Somebody else's change meanwhile is read
-// and written over: he reconciles after himself, and so does this release.
-func (r Releaser) tryOn(ctx context.Context, h Handoff, f Function, image ImageURI) (Function, error) {
+// tryOn puts the image into one function and tests it. Somebody else's change
+// meanwhile is read and written over: he reconciles after himself, and so does this
+// release.
+func (r Releaser) tryOn(ctx context.Context, h Handoff, f Function, image ImageURI, publish bool, tests []SmokeTest) (now Function, version string, err error) {
 	between := pause{next: 200 * time.Millisecond, longest: 5 * time.Second}
-	var err error
 	for range mostPasses {
-		if f.runs(image.Ref.digest) {
-			return f, nil
+		now = f
+		if !f.runs(image.Ref.digest) {
+			r.say(h, "updating function %s from %s to %s", f.Name, f.Digest.Short(), image.Ref.digest.Short())
+			now, err = r.put(ctx, f, image)
 		}
-		r.say(h, "updating function %s from %s to %s", f.Name, f.Digest.Short(), image.Ref.digest.Short())
-		var now Function
-		if now, err = r.put(ctx, f, image); !errors.Is(err, ErrConflict) {
-			return now, err
+		if err == nil {
+			version, err = r.smoke(ctx, h, now, publish, tests)
+		}
+		if !errors.Is(err, ErrConflict) {
+			return now, version, err
 		}
 		if err := between.wait(ctx); err != nil {
-			return Function{}, err
+			return Function{}, "", err
 		}
-		if now, err := r.settled(ctx, f.Name); err != nil {
-			return Function{}, err
-		} else {
-			f = now
+		last := err
+		if f, err = r.settled(ctx, f.Name); err != nil {
+			return Function{}, "", errors.Join(last, err)
 		}
 	}
-	return Function{}, err
+	return Function{}, "", &Error{
+		Op: "release", Side: SideFunction, Subject: f.Name, Kind: ErrConflict, Err: errors.New("somebody else keeps changing it"),
+		Hint: "Release again when it is quiet; a concurrency group in CI lets releases go one at a time.",
+	}
 }
 
 // undo leaves the handoff as if there had been no release, and returns what the
@@ -220,10 +293,9 @@ func (r Releaser) tryOn(ctx context.Context, h Handoff, f Function, image ImageU
 func (r Releaser) undo(ctx context.Context, h Handoff, checked preflight, failed error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWithin)
 	defer cancel()
-	mend := fmt.Sprintf("Run tasuki reconcile %s, and look at tasuki status %s.", h.Name, h.Name)
 	var unknown *unknownWrite
 	if errors.As(failed, &unknown) {
-		return &UndoError{Err: failed, Undo: errors.New("the functions were left with the new image"), Hint: mend}
+		return &UndoError{Err: failed, Undo: errors.New("the functions were left with the new image"), Hint: mend(h)}
 	}
 	r.warn(h, fmt.Sprintf("putting the functions back, because the release failed: %v", failed))
 	registered, err := r.registered(ctx, h, 0)
@@ -233,7 +305,7 @@ func (r Releaser) undo(ctx context.Context, h Handoff, checked preflight, failed
 		err = r.putBack(ctx, h, checked)
 	}
 	if err != nil {
-		return &UndoError{Err: failed, Undo: err, Hint: mend}
+		return &UndoError{Err: failed, Undo: err, Hint: mend(h)}
 	}
 	return failed
 }

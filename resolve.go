@@ -26,6 +26,9 @@ type Resolution struct {
 	Origin   Origin
 	Release  *Release // what is registered; nil where nothing is
 	Warnings []string
+
+	manifest  Manifest // of the registered image; zero where nothing is registered
+	protected Digest   // what TagLive names
 }
 
 // Resolver says which image a handoff's functions should run.
@@ -111,7 +114,7 @@ func (r Resolver) confirmed(ctx context.Context, name ParameterName, atLeast int
 
 // released resolves to what is registered.
 func (r Resolver) released(ctx context.Context, h Handoff, release Release) (Resolution, error) {
-	refs := []Ref{ByTag(release.Tag)}
+	refs := []Ref{ByTag(release.Tag), ByTag(TagLive)}
 	if release.Record != nil {
 		refs = append(refs, ByDigest(release.Record.Digest))
 	}
@@ -120,11 +123,12 @@ func (r Resolver) released(ctx context.Context, h Handoff, release Release) (Res
 		return Resolution{}, err
 	}
 	tagged, isTagged := found[ByTag(release.Tag)]
-	res := Resolution{Handoff: h.Name, Tag: release.Tag, Origin: OriginParameter, Release: &release}
+	res := Resolution{Handoff: h.Name, Tag: release.Tag, Origin: OriginParameter, Release: &release, protected: found[ByTag(TagLive)].Digest}
 	if release.Record != nil {
 		res.Digest = release.Record.Digest
 		res.Image = ImageURI{h.Repository, ByDigest(res.Digest)}
-		if _, there := found[ByDigest(res.Digest)]; !there {
+		var there bool
+		if res.manifest, there = found[ByDigest(res.Digest)]; !there {
 			return Resolution{}, notInECR(h, release, res.Digest)
 		}
 		res.Warnings = movedTag(release, tagged, isTagged)
@@ -142,7 +146,7 @@ func (r Resolver) released(ctx context.Context, h Handoff, release Release) (Res
 	if err != nil {
 		return Resolution{}, err
 	}
-	res.Digest, res.Warnings = image.Digest(), warnings
+	res.Digest, res.manifest, res.Warnings = image.Digest(), image.Manifest, warnings
 	res.Image = ImageURI{h.Repository, ByDigest(res.Digest)}
 	return res, nil
 }

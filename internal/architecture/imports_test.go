@@ -31,13 +31,15 @@ var allowed = map[string][]string{
 	"localaws/sandbox": nil,
 	"localaws/ssm":     {"localaws/wire", "localaws/state", "localaws/fault"},
 	"localaws/sts":     {"localaws/wire"},
-	"localaws/ecr":     {"localaws/wire", "localaws/state", "localaws/ecr/…"},
-	"localaws/ecr/…":   nil,
-	"localaws/lambda":  {"localaws/wire", "localaws/state", "localaws/sandbox"},
+	"localaws/ecr":     {"", "localaws/wire", "localaws/state", "localaws/ecr/…"},
+	"localaws/ecr/…":   {""},
+	"localaws/lambda":  {"", "localaws/wire", "localaws/state", "localaws/sandbox"},
 
 	"internal/architecture": nil,
 	"internal/memory":       {""},
 	"internal/conformance":  {""},
+	"internal/explore":      {"", "internal/memory"},
+	"internal/interop":      nil,
 	"internal/cli":          {"", "awsbackend", "image", "lambdaimage", "placeholder", "localaws", "localaws/fault"},
 	"cmd/tasuki":            {"internal/cli", "localaws/sandbox"},
 }

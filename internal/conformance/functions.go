@@ -100,8 +100,8 @@ func Functions(t *testing.T, open func(t *testing.T) FunctionStore) {
 	t.Run("an update during an update is a conflict", func(t *testing.T) {
 		store := open(t)
 		_, before := create(t, store, name, tasuki.ARM64)
+		image, next := store.Image(t, tasuki.ARM64), store.Image(t, tasuki.ARM64)
 		resume := store.Hold(t)
-		image := store.Image(t, tasuki.ARM64)
 		started, err := store.Functions.UpdateCode(t.Context(), updateOf(before, image))
 		if err != nil {
 			t.Fatal(err)
@@ -116,7 +116,7 @@ func Functions(t *testing.T, open func(t *testing.T) FunctionStore) {
 		if !during.Updating() {
 			t.Errorf("during the update the status is %q, want InProgress", during.UpdateStatus)
 		}
-		_, err = store.Functions.UpdateCode(t.Context(), updateOf(during, store.Image(t, tasuki.ARM64)))
+		_, err = store.Functions.UpdateCode(t.Context(), updateOf(during, next))
 		wantKind(t, err, tasuki.ErrConflict)
 		resume()
 		wantRuns(t, settled(t, store, name), image, tasuki.ARM64)

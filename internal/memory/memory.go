@@ -6,11 +6,13 @@ package memory
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,8 +35,12 @@ type AWS struct {
 	// After, when set, is called when an operation has been done; an error that it
 	// returns takes the answer's place, as if the answer had been lost.
 	After func(operation, subject string) error
-	// UpdateTakes is how long a function stays InProgress after UpdateCode.
+	// UpdateTakes is how long a function stays InProgress after UpdateCode. A change
+	// is for the updates under way as well.
 	UpdateTakes time.Duration
+	// Answers, when set, is what an image answers to an invocation; otherwise every
+	// image answers {}.
+	Answers func(digest tasuki.Digest, payload []byte) tasuki.Answer
 	// UpdateFails, when set, says why Lambda does not take an image; "" takes it.
 	UpdateFails func(digest tasuki.Digest) string
 }
@@ -46,16 +52,22 @@ type repository struct {
 }
 
 type function struct {
-	tasuki.Function
-	settles time.Time
-	next    *tasuki.Function // what it will be once it has settled
+	tasuki.Function                  // as it is described: during an update, with the new image
+	serving         tasuki.Digest    // what answers invocations
+	started         time.Time        // when the update under way started
+	next            *tasuki.Function // what it will be once the update has ended; nil for no update
+	versions        []tasuki.Function
+	aliases         map[string]tasuki.Alias
 }
 
 var (
-	_ tasuki.Tags            = (*AWS)(nil)
-	_ tasuki.Contracts       = (*AWS)(nil)
-	_ tasuki.Images          = (*AWS)(nil)
-	_ tasuki.FunctionUpdater = (*AWS)(nil)
+	_ tasuki.Tags             = (*AWS)(nil)
+	_ tasuki.Contracts        = (*AWS)(nil)
+	_ tasuki.Images           = (*AWS)(nil)
+	_ tasuki.ImageTagger      = (*AWS)(nil)
+	_ tasuki.FunctionUpdater  = (*AWS)(nil)
+	_ tasuki.VersionPublisher = (*AWS)(nil)
+	_ tasuki.Invoker          = (*AWS)(nil)
 )
 
 // do runs an operation between the hooks.
@@ -120,6 +132,9 @@ func (a *AWS) PutParameter(name tasuki.ParameterName, value, kind string) int64 
 	return a.put(name, value, kind, "")
 }
 
+// longestParameter is how many bytes a standard parameter holds.
+const longestParameter = 4096
+
 // mostVersions is how many versions SSM keeps of a parameter.
 const mostVersions = 100
 
@@ -162,8 +177,14 @@ func (a *AWS) ReadContract(ctx context.Context, handoff tasuki.HandoffName) (con
 // WriteContract implements [tasuki.Contracts].
 func (a *AWS) WriteContract(ctx context.Context, contract tasuki.Contract) error {
 	return a.do(ctx, "WriteContract", contract.Name.String(), func() error {
+		refuse := func(kind, cause error) error {
+			return &tasuki.Error{Op: "write", Side: tasuki.SideContract, Subject: contract.Name.ContractParameter().String(), Kind: kind, Err: cause}
+		}
 		if err := contract.Check(); err != nil {
-			return err
+			return refuse(tasuki.ErrInvalid, err)
+		}
+		if b, err := json.Marshal(contract); err != nil || len(b) > longestParameter {
+			return refuse(tasuki.ErrRefused, errors.Join(fmt.Errorf("it has %d bytes", len(b)), err))
 		}
 		if a.contracts == nil {
 			a.contracts = map[tasuki.HandoffName]tasuki.Contract{}
@@ -233,6 +254,9 @@ func (a *AWS) Manifests(ctx context.Context, name tasuki.Repository, refs ...tas
 		if !there {
 			return missing(tasuki.SideImage, name.String())
 		}
+		if len(refs) > 100 {
+			return &tasuki.Error{Op: "read", Side: tasuki.SideImage, Subject: name.String(), Kind: tasuki.ErrInvalid, Err: errors.New("more than 100 images at once")}
+		}
 		found = map[tasuki.Ref]tasuki.Manifest{}
 		for _, ref := range refs {
 			digest := ref.Digest()
@@ -275,7 +299,7 @@ func (a *AWS) CreateFunction(name string, image tasuki.ImageURI, arch tasuki.Arc
 		Architecture: arch, State: "Active", UpdateStatus: "Successful",
 	}
 	a.setImage(&f, image)
-	a.functions[name] = &function{Function: f}
+	a.functions[name] = &function{Function: f, serving: f.Digest}
 }
 
 // ChangeFunction changes a function as something other than Tasuki would.
@@ -284,6 +308,7 @@ func (a *AWS) ChangeFunction(name string, change func(*tasuki.Function)) {
 	defer a.mu.Unlock()
 	f := a.functions[name]
 	change(&f.Function)
+	f.serving = f.Digest
 	a.revise(&f.Function)
 }
 
@@ -312,21 +337,38 @@ func (a *AWS) setImage(f *tasuki.Function, image tasuki.ImageURI) {
 // Function implements [tasuki.FunctionReader].
 func (a *AWS) Function(ctx context.Context, name string) (found tasuki.Function, err error) {
 	err = a.do(ctx, "Function", name, func() error {
-		f, there := a.functions[name]
+		bare, version, isVersion := strings.Cut(name, ":")
+		f, there := a.functions[bare]
 		if !there {
 			return missing(tasuki.SideFunction, name)
 		}
 		a.settle(f)
 		found = f.Function
+		if !isVersion {
+			return nil
+		}
+		found, there = f.version(version)
+		if !there {
+			return missing(tasuki.SideFunction, name)
+		}
 		return nil
 	})
 	return found, err
 }
 
+// version returns a published version.
+func (f *function) version(number string) (tasuki.Function, bool) {
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 1 || n > len(f.versions) {
+		return tasuki.Function{}, false
+	}
+	return f.versions[n-1], true
+}
+
 // settle ends an update whose time has come.
 func (a *AWS) settle(f *function) {
-	if f.next != nil && !time.Now().Before(f.settles) {
-		f.Function, f.next = *f.next, nil
+	if f.next != nil && time.Since(f.started) >= a.UpdateTakes {
+		f.Function, f.serving, f.next = *f.next, f.next.Digest, nil
 		a.revise(&f.Function)
 	}
 }
@@ -343,39 +385,135 @@ func (a *AWS) UpdateCode(ctx context.Context, update tasuki.CodeUpdate) (updated
 			return &tasuki.Error{Op: "update", Side: tasuki.SideFunction, Subject: update.Function, Kind: kind, Err: cause}
 		}
 		switch {
+		case update.RevisionID == "", update.Architecture == "", update.Image.Ref.Digest().IsZero():
+			return refuse(tasuki.ErrInvalid, errors.New("an update names a revision, an architecture and a digest"))
 		case f.Updating():
 			return refuse(tasuki.ErrConflict, errors.New("an update is in progress"))
-		case update.RevisionID != "" && update.RevisionID != f.RevisionID:
+		case update.RevisionID != f.RevisionID:
 			return refuse(tasuki.ErrConflict, errors.New("the revision id is not the latest"))
 		}
 		digest := update.Image.Ref.Digest()
 		repository, there := a.repositories[update.Image.Repository]
-		if digest.IsZero() && there {
-			digest = repository.tags[update.Image.Ref.Tag()]
-		}
 		if there {
 			_, there = repository.manifests[digest]
 		}
 		if !there {
 			return refuse(tasuki.ErrRefused, fmt.Errorf("source image %s does not exist", update.Image))
 		}
-		next := f.Function
-		next.Architecture = cmp.Or(update.Architecture, tasuki.X86_64)
+		before, next := f.Function, f.Function
+		next.Architecture = update.Architecture
 		a.setImage(&next, tasuki.ImageURI{Repository: update.Image.Repository, Ref: tasuki.ByDigest(digest)})
 		next.UpdateStatus, next.UpdateReason, next.UpdateReasonCode = "Successful", "", ""
 		if a.UpdateFails != nil {
 			if reason := a.UpdateFails(digest); reason != "" {
-				next = f.Function
+				next = before
 				next.UpdateStatus, next.UpdateReason, next.UpdateReasonCode = "Failed", reason, "InvalidImage"
 			}
 		}
+		a.setImage(&f.Function, update.Image)
 		f.UpdateStatus = "InProgress"
-		f.next, f.settles = &next, time.Now().Add(a.UpdateTakes)
-		a.revise(&f.Function)
+		f.next, f.started = &next, time.Now()
 		updated = f.Function
 		return nil
 	})
 	return updated, err
+}
+
+// TagImage implements [tasuki.ImageTagger].
+func (a *AWS) TagImage(ctx context.Context, name tasuki.Repository, manifest tasuki.Manifest, tag tasuki.Tag) error {
+	return a.do(ctx, "TagImage", name.String(), func() error {
+		repository, there := a.repositories[name]
+		if !there {
+			return missing(tasuki.SideImage, name.String())
+		}
+		repository.tags[tag] = manifest.Digest
+		return nil
+	})
+}
+
+// PublishVersion implements [tasuki.VersionPublisher].
+func (a *AWS) PublishVersion(ctx context.Context, name string, digest tasuki.Digest, revisionID string) (version string, err error) {
+	err = a.do(ctx, "PublishVersion", name, func() error {
+		f, there := a.functions[name]
+		if !there {
+			return missing(tasuki.SideFunction, name)
+		}
+		a.settle(f)
+		if f.Updating() || f.RevisionID != revisionID || f.Digest != digest {
+			return &tasuki.Error{Op: "publish", Side: tasuki.SideFunction, Subject: name, Kind: tasuki.ErrConflict, Err: errors.New("the function has changed")}
+		}
+		if n := len(f.versions); n == 0 || f.versions[n-1].Digest != digest {
+			f.versions = append(f.versions, f.Function)
+		}
+		version = strconv.Itoa(len(f.versions))
+		return nil
+	})
+	return version, err
+}
+
+// Alias implements [tasuki.VersionPublisher].
+func (a *AWS) Alias(ctx context.Context, name, alias string) (found tasuki.Alias, err error) {
+	err = a.do(ctx, "Alias", name+":"+alias, func() error {
+		f, there := a.functions[name]
+		if there {
+			found, there = f.aliases[alias]
+		}
+		if !there {
+			return missing(tasuki.SideFunction, name+":"+alias)
+		}
+		return nil
+	})
+	return found, err
+}
+
+// MoveAlias implements [tasuki.VersionPublisher].
+func (a *AWS) MoveAlias(ctx context.Context, move tasuki.AliasMove) error {
+	return a.do(ctx, "MoveAlias", move.Function+":"+move.Alias, func() error {
+		f, there := a.functions[move.Function]
+		if !there {
+			return missing(tasuki.SideFunction, move.Function)
+		}
+		if _, there := f.version(move.Version); !there {
+			return missing(tasuki.SideFunction, move.Function+":"+move.Version)
+		}
+		if f.aliases[move.Alias].RevisionID != move.RevisionID {
+			return &tasuki.Error{Op: "move", Side: tasuki.SideFunction, Subject: move.Function + ":" + move.Alias, Kind: tasuki.ErrConflict, Err: errors.New("the alias has changed")}
+		}
+		if f.aliases == nil {
+			f.aliases = map[string]tasuki.Alias{}
+		}
+		a.revision++
+		f.aliases[move.Alias] = tasuki.Alias{Version: move.Version, RevisionID: strconv.Itoa(a.revision)}
+		return nil
+	})
+}
+
+// Invoke implements [tasuki.Invoker].
+func (a *AWS) Invoke(ctx context.Context, name, version string, payload []byte) (answer tasuki.Answer, err error) {
+	var digest tasuki.Digest
+	err = a.do(ctx, "Invoke", name, func() error {
+		f, there := a.functions[name]
+		if !there {
+			return missing(tasuki.SideFunction, name)
+		}
+		a.settle(f)
+		digest = f.serving
+		if version != "" {
+			published, there := f.version(version)
+			if !there {
+				return missing(tasuki.SideFunction, name+":"+version)
+			}
+			digest = published.Digest
+		}
+		return nil
+	})
+	if err != nil {
+		return tasuki.Answer{}, err
+	}
+	if a.Answers == nil {
+		return tasuki.Answer{Payload: []byte("{}")}, nil
+	}
+	return a.Answers(digest, payload), nil
 }
 
 func missing(side tasuki.Side, subject string) error {

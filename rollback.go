@@ -1,0 +1,143 @@
+package tasuki
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Rollbacker registers an earlier release again.
+type Rollbacker struct {
+	Reconciler
+	History TagHistory
+	Writer  TagWriter
+}
+
+// RollbackRequest is one rollback.
+type RollbackRequest struct {
+	To   Tag // zero for the release before the current one
+	From Provenance
+}
+
+// RolledBack is the end of a rollback.
+type RolledBack struct {
+	Registered
+	Digest       Digest
+	Functions    []FunctionChange
+	SupersededBy *Release // what is registered now, when it is not the rollback's target
+}
+
+// Rollback registers an earlier release, the previous one unless the request names
+// it, and reconciles. The target must be among the parameter's last 100 versions,
+// its image in ECR, and right for the functions as they are now; else nothing is
+// changed.
+func (r Rollbacker) Rollback(ctx context.Context, h Handoff, req RollbackRequest) (RolledBack, error) {
+	if len(h.Functions) == 0 {
+		return RolledBack{}, noFunctions(h)
+	}
+	current, target, err := r.target(ctx, h, req.To)
+	if err != nil {
+		return RolledBack{}, err
+	}
+	image, warnings, err := r.available(ctx, h, target)
+	if err != nil {
+		return RolledBack{}, err
+	}
+	if target.Record != nil {
+		req.From.Commit = cmp.Or(target.Record.Commit, req.From.Commit)
+	}
+	back := RolledBack{Digest: image.Digest()}
+	registrar := Registrar{r.Resolver, r.Writer}
+	back.Registered, err = registrar.write(ctx, h, newRecord(h, target.Tag, back.Digest, req.From), current)
+	back.Warnings = append(warnings, back.Warnings...)
+	if err != nil {
+		var unknown *unknownWrite
+		if errors.As(err, &unknown) {
+			return RolledBack{}, &UndoError{Err: err, Undo: errors.New("it may have been written"), Hint: mend(h)}
+		}
+		return RolledBack{}, err
+	}
+	end, err := r.finish(ctx, h, back.Registered)
+	if err != nil {
+		return back, err
+	}
+	back.Functions = end.Functions
+	back.SupersededBy = end.supersedes(target.Tag, back.Digest)
+	return back, nil
+}
+
+// target returns what is registered, nil for nothing, and the release to go back to.
+func (r Rollbacker) target(ctx context.Context, h Handoff, to Tag) (current *Release, target Release, err error) {
+	var versions []ParameterVersion
+	err = together(ctx,
+		func(ctx context.Context) (err error) {
+			current, err = Registrar{r.Resolver, r.Writer}.previous(ctx, h)
+			return err
+		},
+		func(ctx context.Context) (err error) {
+			versions, err = r.History.TagHistory(ctx, h.TagParameter)
+			return err
+		})
+	if errors.Is(err, ErrMissing) {
+		return nil, Release{}, &Error{Op: "read", Side: SideTag, Subject: h.TagParameter.s, Kind: ErrMissing, Err: errors.New("there has been no release to go back to")}
+	}
+	if err != nil {
+		return nil, Release{}, err
+	}
+	for _, version := range versions {
+		release, err := h.release(version)
+		switch {
+		case err != nil || release == nil: // no release
+		case !to.IsZero() && release.Tag == to, to.IsZero() && !release.same(current):
+			return current, *release, nil
+		}
+	}
+	refusal := &Error{Op: "roll back", Side: SideTag, Subject: h.TagParameter.s, Kind: ErrRefused, Hint: fmt.Sprintf("tasuki history %s lists what was released.", h.Name)}
+	if refusal.Err = fmt.Errorf("%s is not among its last %d versions", to, len(versions)); to.IsZero() {
+		refusal.Err = fmt.Errorf("its last %d versions hold no other release", len(versions))
+	}
+	return nil, Release{}, refusal
+}
+
+// same reports whether two releases are of the same image under the same tag.
+func (r Release) same(other *Release) bool {
+	return other != nil && r.Tag == other.Tag && r.Digest() == other.Digest()
+}
+
+// available returns the image of an earlier release, which must still be in ECR and
+// right for the functions as they are now.
+func (r Rollbacker) available(ctx context.Context, h Handoff, target Release) (Image, []string, error) {
+	ref := ByTag(target.Tag)
+	if target.Record != nil {
+		ref = ByDigest(target.Record.Digest)
+	}
+	var found map[Ref]Manifest
+	functions := make([]Function, len(h.Functions))
+	reads := []func(context.Context) error{func(ctx context.Context) (err error) {
+		found, err = r.Images.Manifests(ctx, h.Repository, ref)
+		return err
+	}}
+	for i, f := range h.Functions {
+		reads = append(reads, func(ctx context.Context) (err error) {
+			functions[i], err = r.readyFunction(ctx, h, f.Name)
+			return err
+		})
+	}
+	if err := together(ctx, reads...); err != nil {
+		return Image{}, nil, err
+	}
+	manifest, there := found[ref]
+	if !there {
+		return Image{}, nil, &Error{
+			Op: "roll back to", Side: SideImage, Subject: ImageURI{h.Repository, ref}.String(), Kind: ErrMissing,
+			Err:  fmt.Errorf("release %s is not in repository %s any more", target.Tag, h.Repository),
+			Hint: fmt.Sprintf("Choose another one, with --to: tasuki history %s lists what was released.", h.Name),
+		}
+	}
+	arch, err := sharedArchitecture(functions)
+	if err != nil {
+		return Image{}, nil, err
+	}
+	return r.inspect(ctx, h.Repository, manifest, target.Tag, arch)
+}
