@@ -1,0 +1,179 @@
+package lambda
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"maps"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"github.com/tasuki-dev/tasuki/localaws/state"
+)
+
+// latest is the version that is not published, the only one so far.
+const latest = "$LATEST"
+
+// functions holds every function under its name.
+var functions = state.Table[function]{Name: "lambda.functions"}
+
+// function is a function as it is stored.
+type function struct {
+	Name     string
+	Tags     map[string]string
+	Revision string // a new one at every change, the end of an update included
+	Modified time.Time
+
+	State        types.State
+	StateReason  string
+	StateCode    types.StateReasonCode
+	Update       types.LastUpdateStatus
+	UpdateReason string
+	UpdateCode   types.LastUpdateStatusReasonCode
+
+	Current *version // what invocations run; nil until the function is created
+	Next    *version // what is being made ready; nil where nothing is
+}
+
+// version is code and configuration, as they are invoked together.
+type version struct {
+	ID            string // a new one for every change: environments belong to it
+	PackageType   types.PackageType
+	Architecture  types.Architecture
+	Image         image  // of an image function
+	ZipSHA256     string // of a zip function, in hexadecimal
+	CodeSize      int64  // bytes
+	Role          string
+	Description   string
+	Handler       string
+	Runtime       types.Runtime
+	Memory        int32 // MiB
+	Timeout       int32 // seconds
+	Scratch       int32 // MiB of /tmp
+	Environment   map[string]string
+	ImageOverride *types.ImageConfig
+}
+
+// image is what a function needs to know of its image.
+type image struct {
+	URI        string // as it was given
+	Resolved   string // by digest
+	Digest     string
+	Layers     []string // digests, the lowest first
+	Entrypoint []string
+	Command    []string
+	WorkingDir string
+	Env        []string
+}
+
+// busy reports whether the function is being created or changed.
+func (f *function) busy() bool { return f.Next != nil }
+
+// shown is the version that Get answers with: the one that was asked for last.
+func (f *function) shown() *version {
+	if f.Next != nil {
+		return f.Next
+	}
+	return f.Current
+}
+
+// begin makes v the version that is being made ready.
+func (f *function) begin(v version) *version {
+	v.ID = newID()
+	f.Next, f.Revision, f.Modified = &v, newID(), time.Now().UTC()
+	if f.State != types.StatePending {
+		f.Update, f.UpdateReason, f.UpdateCode = types.LastUpdateStatusInProgress, "", ""
+	}
+	return f.Next
+}
+
+// complete ends a creation or an update that succeeded.
+func (f *function) complete() {
+	f.Current, f.Next, f.Revision = f.Next, nil, newID()
+	f.State, f.StateReason, f.StateCode = types.StateActive, "", ""
+	f.Update, f.UpdateReason, f.UpdateCode = types.LastUpdateStatusSuccessful, "", ""
+}
+
+// fail ends one that did not: a function that runs goes on with what it had.
+func (f *function) fail(why failure) {
+	if f.Current == nil {
+		f.Current = f.Next
+		f.State, f.StateReason, f.StateCode = types.StateFailed, why.reason, types.StateReasonCode(why.code)
+	}
+	f.Next, f.Revision = nil, newID()
+	f.Update, f.UpdateReason, f.UpdateCode = types.LastUpdateStatusFailed, why.reason, why.code
+}
+
+// rootfs returns where the version's root file system is, in the store's folder.
+func (v *version) rootfs(dir string) string {
+	if v.PackageType == types.PackageTypeZip {
+		return filepath.Join(dir, "rootfs", "zip-"+v.ZipSHA256)
+	}
+	return filepath.Join(dir, "rootfs", strings.ReplaceAll(v.Image.Digest, ":", "-"))
+}
+
+// zip returns where a zip function's package is kept, in the store's folder.
+func (v *version) zip(dir string) string { return filepath.Join(dir, "zips", v.ZipSHA256+".zip") }
+
+// codeSHA256 is what Lambda calls CodeSha256: of an image, the digest's digits; of a
+// package, its hash in base64.
+func (v *version) codeSHA256() string {
+	if v.PackageType == types.PackageTypeImage {
+		return strings.TrimPrefix(v.Image.Digest, "sha256:")
+	}
+	sum, err := hex.DecodeString(v.ZipSHA256)
+	if err != nil {
+		return v.ZipSHA256
+	}
+	return base64.StdEncoding.EncodeToString(sum)
+}
+
+// configuration is the function in Lambda's words.
+func (s *Service) configuration(f *function) *types.FunctionConfiguration {
+	v := f.shown()
+	c := &types.FunctionConfiguration{
+		FunctionName: &f.Name, FunctionArn: aws.String(s.arn(f.Name)), Version: aws.String(latest), RevisionId: &f.Revision,
+		LastModified: aws.String(f.Modified.Format("2006-01-02T15:04:05.000+0000")),
+		PackageType:  v.PackageType, Architectures: []types.Architecture{v.Architecture}, CodeSha256: aws.String(v.codeSHA256()), CodeSize: v.CodeSize,
+		Role: &v.Role, Description: &v.Description, MemorySize: &v.Memory, Timeout: &v.Timeout, Runtime: v.Runtime,
+		EphemeralStorage: &types.EphemeralStorage{Size: &v.Scratch}, TracingConfig: &types.TracingConfigResponse{Mode: types.TracingModePassThrough},
+		SnapStart:     &types.SnapStartResponse{ApplyOn: types.SnapStartApplyOnNone, OptimizationStatus: types.SnapStartOptimizationStatusOff},
+		LoggingConfig: &types.LoggingConfig{LogFormat: types.LogFormatText, LogGroup: aws.String(logGroup(f.Name))},
+		State:         f.State, StateReason: notEmpty(f.StateReason), StateReasonCode: f.StateCode,
+		LastUpdateStatus: f.Update, LastUpdateStatusReason: notEmpty(f.UpdateReason), LastUpdateStatusReasonCode: f.UpdateCode,
+		Handler: notEmpty(v.Handler),
+	}
+	if len(v.Environment) > 0 {
+		c.Environment = &types.EnvironmentResponse{Variables: maps.Clone(v.Environment)}
+	}
+	if v.ImageOverride != nil {
+		c.ImageConfigResponse = &types.ImageConfigResponse{ImageConfig: v.ImageOverride}
+	}
+	return c
+}
+
+func (s *Service) arn(name string) string {
+	return "arn:aws:lambda:" + s.o.Region + ":" + s.o.Account + ":function:" + name
+}
+
+func logGroup(name string) string { return "/aws/lambda/" + name }
+
+func notEmpty(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// newID returns a random UUID, as Lambda's revisions and requests have.
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	s := hex.EncodeToString(b[:])
+	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
+}

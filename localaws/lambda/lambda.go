@@ -1,0 +1,147 @@
+// Package lambda is the local endpoint's AWS Lambda: functions with the states, the
+// errors and the update protocol of the real one, which really run, in the
+// sandboxes of package sandbox.
+package lambda
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/tasuki-dev/tasuki/localaws/state"
+	"github.com/tasuki-dev/tasuki/localaws/wire"
+)
+
+// Images is the registry that functions' images come from.
+type Images interface {
+	// Resolve returns the manifest that imageURI names, by tag or by digest. Its
+	// errors are told apart: ErrNotECR, ErrNoRepository, ErrNoImage.
+	Resolve(ctx context.Context, imageURI string) (digest string, manifest []byte, mediaType string, err error)
+	// OpenBlob opens a configuration or a layer, or returns ErrNoImage.
+	OpenBlob(ctx context.Context, digest string) (io.ReadCloser, error)
+}
+
+// The errors of Images that Lambda answers in its own words.
+var (
+	ErrNotECR       = errors.New("the image URI is not one of ECR")
+	ErrNoRepository = errors.New("the repository does not exist")
+	ErrNoImage      = errors.New("the image does not exist")
+)
+
+// Options is what the service works with.
+type Options struct {
+	Store    *state.Store
+	Account  string
+	Region   string
+	Images   Images
+	Endpoint func() string // for the functions' AWS_ENDPOINT_URL; nil for none
+	Logs     io.Writer     // gets every function's log too, each line after "[name] "; nil for nobody
+
+	UpdateDelay time.Duration // how much longer a creation or an update takes
+	RetryDelay  time.Duration // before the first retry of an event, twice as long before the second; 0 for AWS's minute
+}
+
+// Service is the local Lambda.
+type Service struct {
+	o     Options
+	pool  *pool
+	logs  *logs
+	ctx   context.Context // ends with the service
+	end   context.CancelFunc
+	tasks sync.WaitGroup // updates, and invocations that nobody waits for
+}
+
+// New returns the service over what the store holds. Creations and updates that
+// were under way when the last process ended are taken up again.
+func New(o Options) (*Service, error) {
+	if o.RetryDelay == 0 {
+		o.RetryDelay = time.Minute
+	}
+	if o.Logs == nil {
+		o.Logs = io.Discard
+	}
+	logs, err := newLogs(filepath.Join(o.Store.Dir(), "logs"), o.Logs)
+	if err != nil {
+		return nil, err
+	}
+	ctx, end := context.WithCancel(context.Background())
+	s := &Service{o: o, pool: newPool(), logs: logs, ctx: ctx, end: end}
+	unfinished, err := s.sweep()
+	if err != nil {
+		end()
+		return nil, fmt.Errorf("take up the functions of %s: %w", o.Store.Dir(), err)
+	}
+	for _, f := range unfinished {
+		s.tasks.Go(func() { s.finish(f.Name, f.Next) })
+	}
+	return s, nil
+}
+
+// Close kills all environments, and returns when nothing of the service runs any
+// more. Updates under way stay as they are, for the next New. No request may come in
+// after it.
+func (s *Service) Close() {
+	s.end()
+	s.tasks.Wait()
+	s.pool.close()
+}
+
+// sweep removes what is unpacked and belongs to no function, and returns the
+// functions that are being created or changed.
+func (s *Service) sweep() (unfinished []function, err error) {
+	used := map[string]bool{}
+	if err := s.o.Store.View(func(tx *state.Tx) (err error) {
+		for _, f := range functions.All(tx, "", &err) {
+			for _, v := range []*version{f.Current, f.Next} {
+				if v != nil {
+					used[v.rootfs(s.o.Store.Dir())] = true
+					used[v.zip(s.o.Store.Dir())] = true
+				}
+			}
+			if f.Next != nil {
+				unfinished = append(unfinished, f)
+			}
+		}
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	for _, folder := range []string{"rootfs", "zips"} {
+		paths, err := filepath.Glob(filepath.Join(s.o.Store.Dir(), folder, "*"))
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range paths {
+			if used[path] {
+				continue
+			}
+			if err := os.RemoveAll(path); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return unfinished, nil
+}
+
+// Wire returns the service for the dispatcher.
+func (s *Service) Wire() wire.Service {
+	const functions, one = "/2015-03-31/functions", "/2015-03-31/functions/{FunctionName}"
+	return &wire.REST{Service: "lambda", Routes: []wire.Route{
+		{Operation: "CreateFunction", Method: "POST", Path: functions, Handle: s.createFunction},
+		{Operation: "ListFunctions", Method: "GET", Path: functions, Handle: s.listFunctions},
+		{Operation: "GetFunction", Method: "GET", Path: one, Handle: s.getFunction},
+		{Operation: "DeleteFunction", Method: "DELETE", Path: one, Handle: s.deleteFunction},
+		{Operation: "GetFunctionConfiguration", Method: "GET", Path: one + "/configuration", Handle: s.getFunctionConfiguration},
+		{Operation: "UpdateFunctionConfiguration", Method: "PUT", Path: one + "/configuration", Handle: s.updateFunctionConfiguration},
+		{Operation: "UpdateFunctionCode", Method: "PUT", Path: one + "/code", Handle: s.updateFunctionCode},
+		{Operation: "Invoke", Method: "POST", Path: one + "/invocations", Handle: s.invoke},
+		{Operation: "ListTags", Method: "GET", Path: "/2017-03-31/tags/{Resource}", Handle: s.listTags},
+		{Operation: "TagResource", Method: "POST", Path: "/2017-03-31/tags/{Resource}", Handle: s.tagResource},
+		{Operation: "UntagResource", Method: "DELETE", Path: "/2017-03-31/tags/{Resource}", Handle: s.untagResource},
+	}}
+}

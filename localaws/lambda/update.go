@@ -1,0 +1,263 @@
+package lambda
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	sdk "github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"github.com/tasuki-dev/tasuki/localaws/state"
+	"github.com/tasuki-dev/tasuki/localaws/wire"
+)
+
+// decode reads a request's body into an input of the SDK's.
+func decode[In any](r *wire.Request) (*In, error) {
+	in := new(In)
+	if err := wire.Unmarshal(r.Body, in); err != nil {
+		return nil, wire.Errorf("SerializationException", "%v", err)
+	}
+	return in, nil
+}
+
+func (s *Service) createFunction(ctx context.Context, r *wire.Request, _ map[string]string) (wire.Answer, error) {
+	in, err := decode[sdk.CreateFunctionInput](r)
+	if err != nil {
+		return wire.Answer{}, err
+	}
+	name, err := s.parseName(aws.ToString(in.FunctionName), "")
+	if err != nil {
+		return wire.Answer{}, err
+	}
+	if err := refuseMembers(map[string]bool{
+		"CapacityProviderConfig": in.CapacityProviderConfig != nil, "CodeSigningConfigArn": in.CodeSigningConfigArn != nil,
+		"DeadLetterConfig": in.DeadLetterConfig != nil, "DurableConfig": in.DurableConfig != nil, "FileSystemConfigs": len(in.FileSystemConfigs) > 0,
+		"KMSKeyArn": in.KMSKeyArn != nil, "Layers": len(in.Layers) > 0, "LoggingConfig": in.LoggingConfig != nil,
+		"Publish": in.Publish, "PublishTo": in.PublishTo != "", "SnapStart": in.SnapStart != nil && in.SnapStart.ApplyOn != types.SnapStartApplyOnNone,
+		"TenancyConfig": in.TenancyConfig != nil, "TracingConfig": in.TracingConfig != nil && in.TracingConfig.Mode != types.TracingModePassThrough,
+		"VpcConfig": in.VpcConfig != nil && len(in.VpcConfig.SubnetIds)+len(in.VpcConfig.SecurityGroupIds) > 0,
+	}); err != nil {
+		return wire.Answer{}, err
+	}
+	v := version{
+		PackageType: in.PackageType, Role: aws.ToString(in.Role), Description: aws.ToString(in.Description),
+		Handler: aws.ToString(in.Handler), Runtime: in.Runtime, Memory: defaultMemory, Timeout: defaultTimeout, Scratch: defaultScratch,
+		ImageOverride: in.ImageConfig,
+	}
+	if v.PackageType == "" {
+		v.PackageType = types.PackageTypeZip
+	}
+	v.set(in.MemorySize, in.Timeout, in.EphemeralStorage, in.Environment)
+	if v.Architecture, err = oneArchitecture(in.Architectures); err != nil {
+		return wire.Answer{}, err
+	}
+	if err := v.check(); err != nil {
+		return wire.Answer{}, err
+	}
+	code := types.FunctionCode{}
+	if in.Code != nil {
+		code = *in.Code
+	}
+	if err := s.setCode(ctx, &v, source{image: code.ImageUri, zip: code.ZipFile, s3: code.S3Bucket != nil || code.S3Key != nil}); err != nil {
+		return wire.Answer{}, err
+	}
+	f := function{
+		Name: name, Tags: in.Tags,
+		State: types.StatePending, StateReason: "The function is being created.", StateCode: types.StateReasonCodeCreating,
+	}
+	if err := s.o.Store.Update(func(tx *state.Tx) error {
+		if _, found, err := functions.Get(tx, name); err != nil || found {
+			if err == nil {
+				err = conflict("Function already exist: %s", name)
+			}
+			return err
+		}
+		f.begin(v)
+		return functions.Put(tx, name, f)
+	}); err != nil {
+		return wire.Answer{}, err
+	}
+	s.tasks.Go(func() { s.finish(name, f.Next) })
+	return wire.JSONAnswer(http.StatusCreated, s.configuration(&f))
+}
+
+// set takes over what is given of the members that have a default.
+func (v *version) set(memory, timeout *int32, scratch *types.EphemeralStorage, environment *types.Environment) {
+	if memory != nil {
+		v.Memory = *memory
+	}
+	if timeout != nil {
+		v.Timeout = *timeout
+	}
+	if scratch != nil && scratch.Size != nil {
+		v.Scratch = *scratch.Size
+	}
+	if environment != nil {
+		v.Environment = maps.Clone(environment.Variables)
+	}
+}
+
+// source is where a request says that the code is.
+type source struct {
+	image *string
+	zip   []byte
+	s3    bool
+}
+
+// setCode makes v run the code that a request brings.
+func (s *Service) setCode(ctx context.Context, v *version, from source) (err error) {
+	switch {
+	case v.PackageType == types.PackageTypeImage && (from.image == nil || from.zip != nil || from.s3):
+		return invalid("Please provide ImageUri when updating a function with packageType Image.")
+	case v.PackageType == types.PackageTypeZip && from.image != nil:
+		return invalid("Please don't provide ImageUri when updating a function with packageType Zip.")
+	case from.s3:
+		return notProvided("Code in S3")
+	case v.PackageType == types.PackageTypeImage:
+		v.Image, err = s.resolve(ctx, *from.image) // Lambda gives images no CodeSize
+		return err
+	case len(from.zip) == 0:
+		return invalid("Please provide a source for function code.")
+	}
+	v.CodeSize = int64(len(from.zip))
+	v.ZipSHA256, err = s.keepZip(from.zip)
+	return err
+}
+
+func (s *Service) updateFunctionCode(ctx context.Context, r *wire.Request, path map[string]string) (wire.Answer, error) {
+	in, err := decode[sdk.UpdateFunctionCodeInput](r)
+	if err != nil {
+		return wire.Answer{}, err
+	}
+	if err := refuseMembers(map[string]bool{"Publish": in.Publish, "PublishTo": in.PublishTo != "", "SourceKMSKeyArn": in.SourceKMSKeyArn != nil}); err != nil {
+		return wire.Answer{}, err
+	}
+	f, err := s.named(r, path)
+	if err != nil {
+		return wire.Answer{}, err
+	}
+	arch, err := oneArchitecture(in.Architectures)
+	if err != nil {
+		return wire.Answer{}, err
+	}
+	code := version{PackageType: f.shown().PackageType}
+	if err := s.setCode(ctx, &code, source{image: in.ImageUri, zip: in.ZipFile, s3: in.S3Bucket != nil || in.S3Key != nil}); err != nil {
+		return wire.Answer{}, err
+	}
+	return s.change(f.Name, in.RevisionId, in.DryRun, func(v *version) error {
+		v.Image, v.ZipSHA256, v.CodeSize, v.Architecture = code.Image, code.ZipSHA256, code.CodeSize, arch
+		return nil
+	})
+}
+
+func (s *Service) updateFunctionConfiguration(_ context.Context, r *wire.Request, path map[string]string) (wire.Answer, error) {
+	in, err := decode[sdk.UpdateFunctionConfigurationInput](r)
+	if err != nil {
+		return wire.Answer{}, err
+	}
+	if err := refuseMembers(map[string]bool{
+		"CapacityProviderConfig": in.CapacityProviderConfig != nil, "DeadLetterConfig": in.DeadLetterConfig != nil,
+		"DurableConfig": in.DurableConfig != nil, "FileSystemConfigs": len(in.FileSystemConfigs) > 0, "KMSKeyArn": aws.ToString(in.KMSKeyArn) != "",
+		"Layers": len(in.Layers) > 0, "LoggingConfig": in.LoggingConfig != nil,
+		"SnapStart":     in.SnapStart != nil && in.SnapStart.ApplyOn != types.SnapStartApplyOnNone,
+		"TracingConfig": in.TracingConfig != nil && in.TracingConfig.Mode != types.TracingModePassThrough,
+		"VpcConfig":     in.VpcConfig != nil && len(in.VpcConfig.SubnetIds)+len(in.VpcConfig.SecurityGroupIds) > 0,
+	}); err != nil {
+		return wire.Answer{}, err
+	}
+	f, err := s.named(r, path)
+	if err != nil {
+		return wire.Answer{}, err
+	}
+	return s.change(f.Name, in.RevisionId, false, func(v *version) error {
+		if in.Role != nil {
+			v.Role = *in.Role
+		}
+		if in.Description != nil {
+			v.Description = *in.Description
+		}
+		if in.Handler != nil {
+			v.Handler = *in.Handler
+		}
+		if in.Runtime != "" {
+			v.Runtime = in.Runtime
+		}
+		if in.ImageConfig != nil {
+			v.ImageOverride = in.ImageConfig
+		}
+		v.set(in.MemorySize, in.Timeout, in.EphemeralStorage, in.Environment)
+		return v.check()
+	})
+}
+
+// change begins an update of a function that is at the revision, where one is given,
+// and not being changed.
+func (s *Service) change(name string, revision *string, dryRun bool, edit func(*version) error) (wire.Answer, error) {
+	var f function
+	if err := s.o.Store.Update(func(tx *state.Tx) (err error) {
+		if f, err = s.find(tx, name); err != nil {
+			return err
+		}
+		switch {
+		case f.State == types.StatePending:
+			return conflict("The operation cannot be performed at this time. The function is currently in the following state: %s", f.State)
+		case f.busy():
+			return conflict("The operation cannot be performed at this time. An update is in progress for resource: %s", s.arn(name))
+		case revision != nil && *revision != f.Revision:
+			return wire.Errorf("PreconditionFailedException", "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id").WithStatus(http.StatusPreconditionFailed)
+		}
+		v := *f.Current
+		if err := edit(&v); err != nil {
+			return err
+		}
+		if dryRun {
+			f.Current = &v
+			return nil
+		}
+		f.begin(v)
+		return functions.Put(tx, name, f)
+	}); err != nil {
+		return wire.Answer{}, err
+	}
+	if f.busy() {
+		s.tasks.Go(func() { s.finish(name, f.Next) })
+	}
+	return wire.JSONAnswer(http.StatusOK, s.configuration(&f))
+}
+
+// finish makes a function's next version ready and puts it in force. It leaves
+// everything as it is when the service ends meanwhile.
+func (s *Service) finish(name string, next *version) {
+	why := s.prepare(s.ctx, next)
+	select {
+	case <-s.ctx.Done():
+	case <-time.After(s.o.UpdateDelay):
+	}
+	if s.ctx.Err() != nil {
+		return // what prepare could not do may be for the end's sake
+	}
+	live := ""
+	err := s.o.Store.Update(func(tx *state.Tx) error {
+		f, found, err := functions.Get(tx, name)
+		if err != nil || !found || f.Next == nil || f.Next.ID != next.ID {
+			return err // deleted meanwhile
+		}
+		if why != nil {
+			f.fail(*why)
+		} else {
+			f.complete()
+		}
+		live = f.Current.ID
+		return functions.Put(tx, name, f)
+	})
+	if err != nil {
+		s.logs.write(name, []byte("the function's update could not be stored: "+err.Error()+"\n"))
+		return
+	}
+	if live != "" {
+		s.pool.promote(key{name, latest}, live)
+	}
+}
