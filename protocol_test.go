@@ -637,7 +637,7 @@ func TestStatusAndHistory(t *testing.T) {
 		r.push("v1")
 		status := func() tasuki.Status {
 			t.Helper()
-			s, err := r.resolver().Status(t.Context(), r.handoff)
+			s, err := r.reconciler().Status(t.Context(), r.handoff)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,9 +1,11 @@
 package tasuki
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Status is how a handoff stands: what is registered, what runs, and where the two
@@ -22,11 +24,14 @@ type FunctionStatus struct {
 	Exists      bool
 	Function    Function // the zero Function where it does not exist
 	Placeholder bool     // it runs the placeholder
+	Alias       string   // the alias that follows releases; "" for none
+	Version     string   // what the alias points to; "" where it does not exist
+	Aliased     Function // that version; the zero Function where there is none
 }
 
 // Status reads how a handoff stands. It changes nothing. What cannot be read is an
 // error; what is missing or disagrees is part of the answer.
-func (r Resolver) Status(ctx context.Context, h Handoff) (Status, error) {
+func (r Reconciler) Status(ctx context.Context, h Handoff) (Status, error) {
 	status := Status{Handoff: h.Name, Functions: make([]FunctionStatus, len(h.Functions))}
 	reads := []func(context.Context) error{func(ctx context.Context) error {
 		version, err := r.Tags.ReadTag(ctx, h.TagParameter)
@@ -43,7 +48,7 @@ func (r Resolver) Status(ctx context.Context, h Handoff) (Status, error) {
 		return err
 	}}
 	for i, target := range h.Functions {
-		status.Functions[i].Name = target.Name
+		status.Functions[i].Name, status.Functions[i].Alias = target.Name, target.Alias
 		reads = append(reads, func(ctx context.Context) error {
 			f, err := r.Functions.Function(ctx, target.Name)
 			if errors.Is(err, ErrMissing) {
@@ -52,6 +57,9 @@ func (r Resolver) Status(ctx context.Context, h Handoff) (Status, error) {
 			status.Functions[i].Exists, status.Functions[i].Function = err == nil, f
 			return err
 		})
+		if target.Alias != "" {
+			reads = append(reads, func(ctx context.Context) error { return r.readAlias(ctx, &status.Functions[i]) })
+		}
 	}
 	if err := together(ctx, reads...); err != nil {
 		return Status{}, err
@@ -79,6 +87,20 @@ func (r Resolver) Status(ctx context.Context, h Handoff) (Status, error) {
 		}
 	}
 	return status, nil
+}
+
+// readAlias reads which version a function's alias points to.
+func (r Reconciler) readAlias(ctx context.Context, f *FunctionStatus) error {
+	alias, err := r.Versions.Alias(ctx, f.Name, f.Alias)
+	if errors.Is(err, ErrMissing) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	f.Version = alias.Version
+	f.Aliased, err = r.Functions.Function(ctx, qualified(f.Name, alias.Version))
+	return err
 }
 
 func (s *Status) disagree(format string, args ...any) {
@@ -111,7 +133,7 @@ func (s *Status) judgeRelease(h Handoff, found map[Ref]Manifest) {
 }
 
 // judgeFunction holds what a function runs against what is registered.
-func (r Resolver) judgeFunction(ctx context.Context, h Handoff, s *Status, f *FunctionStatus, found map[Ref]Manifest) error {
+func (r Reconciler) judgeFunction(ctx context.Context, h Handoff, s *Status, f *FunctionStatus, found map[Ref]Manifest) error {
 	live := f.Function
 	if !f.Exists {
 		if s.Registered != nil {
@@ -145,8 +167,40 @@ func (r Resolver) judgeFunction(ctx context.Context, h Handoff, s *Status, f *Fu
 		s.disagree("function %s runs %s, and no release is registered: register it with 'tasuki register %s --tag TAG'", f.Name, live.Digest.Short(), h.Name)
 	case s.Registered != nil && f.Placeholder:
 		s.disagree("function %s runs the placeholder, and %s is registered: run 'tasuki reconcile %s'", f.Name, s.Registered.Tag, h.Name)
-	case s.Registered != nil && !s.Digest.IsZero() && live.Digest != s.Digest && !found[ByTag(s.Registered.Tag)].lists(live.Digest):
-		s.disagree("function %s runs %s, and %s is registered as %s: run 'tasuki reconcile %s'", f.Name, live.Digest.Short(), s.Registered.Tag, s.Digest.Short(), h.Name)
+	case s.Registered != nil && !s.isRegistered(live.Digest, found):
+		s.disagree("function %s, changed %s, runs %s, and %s is registered as %s %s: run 'tasuki reconcile %s'",
+			f.Name, at(live.Modified), live.Digest.Short(), s.Registered.Tag, s.Digest.Short(), s.Registered.by(), h.Name)
+	}
+	switch {
+	case f.Alias == "" || s.Registered == nil:
+	case f.Version == "":
+		s.disagree("function %s has no alias %s: run 'tasuki reconcile %s'", f.Name, f.Alias, h.Name)
+	case !s.isRegistered(f.Aliased.Digest, found):
+		s.disagree("alias %s of function %s points to version %s, which runs %s, and %s is registered as %s %s: run 'tasuki reconcile %s'",
+			f.Alias, f.Name, f.Version, f.Aliased.Digest.Short(), s.Registered.Tag, s.Digest.Short(), s.Registered.by(), h.Name)
 	}
 	return nil
+}
+
+// isRegistered reports whether a digest is that of the registered image, or of one
+// in the index that the registered tag names.
+func (s *Status) isRegistered(digest Digest, found map[Ref]Manifest) bool {
+	return s.Digest.IsZero() || digest == s.Digest || found[ByTag(s.Registered.Tag)].lists(digest)
+}
+
+// by says who registered a release, and when.
+func (r Release) by() string {
+	who := r.Version.ModifiedBy
+	if r.Record != nil {
+		who = cmp.Or(r.Record.Actor, who)
+	}
+	return fmt.Sprintf("by %s %s", cmp.Or(who, "somebody"), at(r.Version.ModifiedAt))
+}
+
+// at says when something happened.
+func at(t time.Time) string {
+	if t.IsZero() {
+		return "at an unknown time"
+	}
+	return "at " + t.UTC().Format(time.RFC3339)
 }

@@ -340,7 +340,7 @@ func TestReleaseAfterTheLiveImageWasDeleted(t *testing.T) { // S26
 	synctest.Test(t, func(t *testing.T) {
 		r, digests := released(t, "v1")
 		r.DeleteImage(r.handoff.Repository, digests[0])
-		status, err := r.resolver().Status(t.Context(), r.handoff)
+		status, err := r.reconciler().Status(t.Context(), r.handoff)
 		if err != nil || len(status.Disagreements) == 0 {
 			t.Errorf("status: %+v, %v", status, err)
 		}

@@ -33,6 +33,8 @@ const (
 	// defaultAttemptTimeout is far above what any of the calls takes (under a second),
 	// and low enough for five attempts at a dead endpoint to end within about a minute.
 	defaultAttemptTimeout = 10 * time.Second
+	// longestInvocation is Lambda's longest timeout, and a cold start before it.
+	longestInvocation = 16 * time.Minute
 )
 
 // Options say how to reach AWS. The zero value is the SDK's default chain.
@@ -83,12 +85,18 @@ func Load(ctx context.Context, o Options) (*Backend, error) {
 		o.Retryer = retry.AddWithErrorCodes(o.Retryer, "TooManyUpdates")
 	})
 	downloads := retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = cfg.RetryMaxAttempts })
+	invoker := lambda.NewFromConfig(cfg, func(o *lambda.Options) {
+		o.Retryer = aws.NopRetryer{}
+		if client, ok := o.HTTPClient.(*awshttp.BuildableClient); ok {
+			o.HTTPClient = client.WithTimeout(longestInvocation)
+		}
+	})
 	return &Backend{
 		Region:    cfg.Region,
 		Tags:      &Parameters{parameters},
 		Contracts: &Contracts{parameters},
 		Images:    &Images{api: ecr.NewFromConfig(cfg), http: cfg.HTTPClient, retryer: downloads},
-		Functions: &Functions{api: lambda.NewFromConfig(cfg), region: cfg.Region},
+		Functions: &Functions{api: lambda.NewFromConfig(cfg), invoker: invoker, region: cfg.Region},
 		sts:       sts.NewFromConfig(cfg),
 	}, nil
 }

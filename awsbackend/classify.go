@@ -118,7 +118,8 @@ func (c call) kind(code string, status int) error {
 	// TooManyUpdates: two writes of one parameter met, and this one was not done. It
 	// is no throttling, because others write the same parameter. The SSM client
 	// tries again; what is still so after that is somebody else's busy writing.
-	case "TooManyUpdates", "ParameterAlreadyExists", "ResourceConflictException", "PreconditionFailedException", "ResourceInUseException":
+	case "TooManyUpdates", "ParameterAlreadyExists", "ResourceConflictException", "PreconditionFailedException", "ResourceInUseException",
+		"ImageTagAlreadyExistsException":
 		return tasuki.ErrConflict
 	// Lambda says InvalidParameterValueException of images that it does not take.
 	case "InvalidParameterValueException", "InvalidCodeSignatureException", "CodeVerificationFailedException", "CodeStorageExceededException",

@@ -16,10 +16,11 @@ import (
 
 var _ tasuki.FunctionUpdater = (*Functions)(nil)
 
-// Functions reads and updates Lambda functions.
+// Functions reads, updates, publishes and invokes Lambda functions.
 type Functions struct {
-	api    *lambda.Client
-	region string
+	api     *lambda.Client
+	invoker *lambda.Client // waits for as long as functions may run, and never tries again
+	region  string
 }
 
 // Function implements [tasuki.FunctionReader].

@@ -9,7 +9,8 @@ set -euo pipefail
 handoff=$1 role=$2 architecture=${3:-x86_64}
 
 aws ecr describe-repositories --repository-names "$handoff" >/dev/null 2>&1 ||
-	aws ecr create-repository --repository-name "$handoff" --image-tag-mutability IMMUTABLE >/dev/null
+	aws ecr create-repository --repository-name "$handoff" --image-tag-mutability IMMUTABLE_WITH_EXCLUSION \
+		--image-tag-mutability-exclusion-filters 'filterType=WILDCARD,filter=tasuki-*' >/dev/null
 
 image=$(tasuki resolve "$handoff" --repository "$handoff" --function "$handoff" --architecture "$architecture")
 echo "resolved: $image"

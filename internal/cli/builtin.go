@@ -56,13 +56,3 @@ func (b builtin) Push(ctx context.Context, inspected tasuki.Image, repository ta
 	}
 	return fmt.Errorf("the built-in placeholder is not for %s", inspected.Facts.Architecture)
 }
-
-// source opens an image that a flag names, bound to ECR's registry. The caller
-// closes it.
-func (s *session) source(reference string) (image.Release, error) {
-	source, err := image.Open(s.ctx, reference, image.OpenOptions{})
-	if err != nil {
-		return image.Release{}, err
-	}
-	return image.Release{Source: source, Registry: s.registry}, nil
-}

@@ -30,6 +30,7 @@ type grammar struct {
 
 	Release   releaseCommand   `cmd:"" help:"Try an image on the functions, register its tag, reconcile."`
 	Register  registerCommand  `cmd:"" help:"Verify an image in ECR and register its tag, for teams that keep their own deploy step."`
+	Rollback  rollbackCommand  `cmd:"" help:"Register an earlier release again, and reconcile."`
 	Reconcile reconcileCommand `cmd:"" help:"Make the functions run the registered image."`
 	Resolve   resolveCommand   `cmd:"" help:"Print the image that the function should run, for the infra side."`
 	Seed      seedCommand      `cmd:"" help:"Put the placeholder image into ECR, for the first deploy."`

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awscredentials "github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/tasuki-dev/tasuki/localaws"
@@ -97,8 +98,13 @@ func (d *demo) run(ctx context.Context) error {
 
 func (d *demo) firstDeploy(ctx context.Context) error {
 	d.step("infra", "the first deploy: there is no image and no tag parameter")
-	d.call("ecr create-repository --repository-name orders")
-	if _, err := d.ecr.CreateRepository(ctx, &ecr.CreateRepositoryInput{RepositoryName: aws.String("orders"), ImageTagMutability: "IMMUTABLE"}); err != nil {
+	d.call("ecr create-repository --repository-name orders --image-tag-mutability IMMUTABLE_WITH_EXCLUSION \\")
+	fmt.Fprintln(d.narrator, "      --image-tag-mutability-exclusion-filters filterType=WILDCARD,filter='tasuki-*'")
+	_, err := d.ecr.CreateRepository(ctx, &ecr.CreateRepositoryInput{
+		RepositoryName: aws.String("orders"), ImageTagMutability: ecrtypes.ImageTagMutabilityImmutableWithExclusion,
+		ImageTagMutabilityExclusionFilters: []ecrtypes.ImageTagMutabilityExclusionFilter{{Filter: aws.String("tasuki-*"), FilterType: ecrtypes.ImageTagMutabilityExclusionFilterTypeWildcard}},
+	})
+	if err != nil {
 		return err
 	}
 	fmt.Fprintln(d.narrator, "    (resolve reads the parameter for 5 s before it believes that it is missing)")

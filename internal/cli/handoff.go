@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 
@@ -9,18 +10,75 @@ import (
 
 // handoffFlags name a handoff, and take the contract's place where there is none.
 type handoffFlags struct {
-	Handoff        string   `arg:"" optional:"" env:"TASUKI_HANDOFF" help:"Name of the handoff, as in orders or stg/orders."`
+	Handoff string `arg:"" optional:"" env:"TASUKI_HANDOFF" help:"Name of the handoff, as in orders or stg/orders."`
+	targetFlags
+}
+
+// load returns the handoff.
+func (f *handoffFlags) load(s *session) (tasuki.Handoff, error) {
+	return f.targetFlags.load(s, f.Handoff)
+}
+
+// handoffsFlags name several handoffs.
+type handoffsFlags struct {
+	Handoffs []string `arg:"" optional:"" env:"TASUKI_HANDOFF" help:"Names of the handoffs, as in orders or stg/orders; stg/ is all that begin with it and have a contract."`
+	targetFlags
+}
+
+// names returns the names of the handoffs, those behind a prefix included.
+func (f *handoffsFlags) names(s *session) ([]string, error) {
+	var names []string
+	var contracts []tasuki.Contract
+	for _, name := range f.Handoffs {
+		prefix, isPrefix := strings.CutSuffix(name, "/")
+		if !isPrefix {
+			names = append(names, name)
+			continue
+		}
+		aws, err := s.backend()
+		if err != nil {
+			return nil, err
+		}
+		if contracts == nil {
+			if contracts, err = aws.Contracts.ListContracts(s.ctx); err != nil {
+				return nil, err
+			}
+		}
+		before := len(names)
+		for _, contract := range contracts {
+			if strings.HasPrefix(contract.Name.String(), prefix+"/") {
+				names = append(names, contract.Name.String())
+			}
+		}
+		if len(names) == before {
+			return nil, usage("no handoff that has a contract begins with %s", name)
+		}
+	}
+	if len(names) > 1 && f.targetFlags.given() {
+		return nil, usage("flags that stand in for a contract are for one handoff, and %d are named", len(names))
+	}
+	return names, nil
+}
+
+// targetFlags take the contract's place where there is none.
+type targetFlags struct {
 	Repository     string   `placeholder:"NAME" help:"ECR repository, by name or in full, in place of the contract's."`
 	Function       []string `placeholder:"NAME" help:"Lambda function, in place of the contract's; repeat for several."`
+	Alias          string   `placeholder:"NAME" help:"Alias that follows releases, in place of the contract's."`
 	Parameter      string   `env:"TASUKI_TAG_PARAMETER" placeholder:"NAME" help:"Tag parameter, in place of the contract's."`
 	Architecture   string   `placeholder:"ARCH" help:"Architecture of the functions, x86_64 or arm64, in place of the contract's."`
 	PlaceholderTag string   `placeholder:"TAG" help:"Tag of the placeholder image, in place of the contract's (initial)."`
 }
 
+// given reports whether a flag was given that is about one handoff alone.
+func (f *targetFlags) given() bool {
+	return f.Repository != "" || len(f.Function) > 0 || f.Parameter != ""
+}
+
 // load returns the handoff: the contract's, with what flags say in its place. The
 // contract is not read when the flags say all that it could.
-func (f *handoffFlags) load(s *session) (tasuki.Handoff, error) {
-	name, err := tasuki.ParseHandoffName(f.Handoff)
+func (f *targetFlags) load(s *session, handoff string) (tasuki.Handoff, error) {
+	name, err := tasuki.ParseHandoffName(handoff)
 	if err != nil {
 		return tasuki.Handoff{}, &usageError{err}
 	}
@@ -63,7 +121,7 @@ func (f *handoffFlags) load(s *session) (tasuki.Handoff, error) {
 
 // overlay puts what the flags say in place of what the contract said, the
 // repository excepted.
-func (f *handoffFlags) overlay(h *tasuki.Handoff) (err error) {
+func (f *targetFlags) overlay(h *tasuki.Handoff) (err error) {
 	if f.Parameter != "" {
 		if h.TagParameter, err = tasuki.ParseParameterName(f.Parameter); err != nil {
 			return err
@@ -89,10 +147,9 @@ func (f *handoffFlags) overlay(h *tasuki.Handoff) (err error) {
 			h.Functions = append(h.Functions, tasuki.FunctionTarget{Name: name})
 		}
 	}
-	if arch != "" {
-		for i := range h.Functions {
-			h.Functions[i].Architecture = arch
-		}
+	for i := range h.Functions {
+		h.Functions[i].Architecture = cmp.Or(arch, h.Functions[i].Architecture)
+		h.Functions[i].Alias = cmp.Or(f.Alias, h.Functions[i].Alias)
 	}
 	return nil
 }

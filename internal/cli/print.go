@@ -15,6 +15,7 @@ type printer struct {
 	streams Streams
 	format  string // text, json or flat
 	debug   bool
+	several bool // lines say which handoff they are about
 }
 
 // result prints a command's result: v as JSON, or what text writes.
@@ -30,11 +31,15 @@ func (p *printer) result(v any, text func(io.Writer)) error {
 
 // observe prints what is being done.
 func (p *printer) observe(e tasuki.Event) {
+	about := ""
+	if p.several {
+		about = e.Handoff.String() + ": "
+	}
 	if e.Warning {
-		p.warn(e.Text)
+		p.warn(about + e.Text)
 		return
 	}
-	p.say("%s", e.Text)
+	p.say("%s%s", about, e.Text)
 }
 
 // say prints a line about what is being done.
@@ -56,22 +61,32 @@ func (p *printer) failed(err error) {
 	if errors.As(err, &exit) {
 		return
 	}
-	hint := tasuki.HintOf(err)
-	fmt.Fprintf(p.streams.Err, "tasuki: error: %s\n", oneLine(err.Error()))
-	if hint != "" {
+	p.complain("", err)
+	if p.format != "text" {
+		_ = p.result(failureOf(err), nil) // to a stdout that is gone there is nothing to say
+	}
+}
+
+// complain prints an error and what to do about it.
+func (p *printer) complain(about string, err error) {
+	fmt.Fprintf(p.streams.Err, "tasuki: error: %s%s\n", about, oneLine(err.Error()))
+	if hint := tasuki.HintOf(err); hint != "" {
 		fmt.Fprintf(p.streams.Err, "tasuki: hint: %s\n", hint)
 	}
 	if p.debug {
 		p.causes(err, 1)
 	}
-	if p.format != "text" {
-		failure := struct {
-			Error string `json:"error"`
-			Kind  string `json:"kind"`
-			Hint  string `json:"hint,omitempty"`
-		}{oneLine(err.Error()), kindOf(err), hint}
-		_ = p.result(failure, nil) // to a stdout that is gone there is nothing to say
-	}
+}
+
+// failure is an error as programs get it.
+type failure struct {
+	Error string `json:"error"`
+	Kind  string `json:"kind"`
+	Hint  string `json:"hint,omitempty"`
+}
+
+func failureOf(err error) failure {
+	return failure{oneLine(err.Error()), kindOf(err), tasuki.HintOf(err)}
 }
 
 // causes prints the tree of errors, for whoever debugs.

@@ -5,26 +5,17 @@ import (
 	"io"
 
 	"github.com/tasuki-dev/tasuki"
+	"github.com/tasuki-dev/tasuki/image"
 )
 
 type releaseCommand struct {
-	handoffFlags
-	Image string `placeholder:"SOURCE" help:"Image to push under the tag first: docker://, oci:, oci-archive: or docker-archive:. Without it, the tag must be in ECR."`
-	Tag   string `placeholder:"TAG" help:"Tag to release; default: the first 12 digits of the commit, as CI or git says it."`
-}
-
-// registeredRelease is a release as it is printed.
-type registeredRelease struct {
-	Tag    string `json:"tag"`
-	Digest string `json:"digest,omitempty"`
-}
-
-// functionChange is what happened to one function, as it is printed.
-type functionChange struct {
-	Name    string `json:"name"`
-	From    string `json:"from"`
-	To      string `json:"to"`
-	Changed bool   `json:"changed"`
+	handoffsFlags
+	Image   string   `placeholder:"SOURCE" help:"Image to push under the tag first: docker://, oci:, oci-archive: or docker-archive:. Without it, the tag must be in ECR."`
+	Tag     string   `placeholder:"TAG" help:"Tag to release; default: the first 12 digits of the commit, as CI or git says it."`
+	Gate    string   `placeholder:"COMMAND" help:"Run COMMAND in a shell before anything is changed, with TASUKI_DIGEST, TASUKI_IMAGE, TASUKI_TAG, TASUKI_HANDOFF and TASUKI_SOURCE set; a failure stops the release."`
+	Smoke   []string `placeholder:"FILE" sep:"none" help:"Invoke the function with the JSON in FILE before the image is registered; repeat for several."`
+	Expect  []string `placeholder:"JSON" sep:"none" help:"What the answer to the smoke test must contain, or @FILE; one for each --smoke, in their order."`
+	Publish bool     `help:"Publish a version of each function, and test that; implied by an alias."`
 }
 
 type releaseResult struct {
@@ -47,70 +38,80 @@ func (c *releaseCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	h, err := c.load(s)
+	tests, err := smokeTests(c.Smoke, c.Expect)
 	if err != nil {
 		return err
 	}
-	request := tasuki.ReleaseRequest{Tag: tag, From: provenance(commit)}
+	names, err := c.names(s)
+	if err != nil {
+		return err
+	}
+	request := tasuki.ReleaseRequest{Tag: tag, From: provenance(commit), Publish: c.Publish, Smoke: tests}
+	if c.Gate != "" {
+		request.Gate = s.gate(c.Gate)
+	}
 	if c.Image != "" {
-		source, err := s.source(c.Image)
+		source, err := image.Open(s.ctx, c.Image, image.OpenOptions{})
 		if err != nil {
 			return err
 		}
-		defer source.Source.Close()
-		request.Source = source
+		defer source.Close()
+		request.Source = image.Release{Source: source, Registry: s.registry}
 	}
-	released, err := tasuki.Releaser{Reconciler: s.reconciler(nil), Writer: s.aws.Tags}.Release(s.ctx, h, request)
-	if err != nil {
+	if len(names) <= 1 {
+		result, err := c.release(s, first(names), request)
+		if err != nil {
+			return err
+		}
+		return s.result(result, func(w io.Writer) { printRelease(w, result) })
+	}
+	s.several = true
+	if _, err := s.backend(); err != nil {
 		return err
 	}
-	s.warn(released.Warnings...)
-	result := registration(h, tag, released.Digest, released.Registered)
-	result.SupersededBy = printedRelease(released.SupersededBy)
-	result.Functions = printedChanges(released.Functions)
-	return s.result(result, func(w io.Writer) {
-		switch {
-		case result.SupersededBy != nil:
-			fmt.Fprintf(w, "%s was released, and superseded meanwhile by %s, which runs now\n", tag, result.SupersededBy.Tag)
-		case result.Unchanged:
-			fmt.Fprintf(w, "%s is released already (version %d of %s)\n", tag, result.Version, result.Parameter)
-		default:
-			fmt.Fprintf(w, "released %s as %s (version %d of %s)\n", tag, result.Digest, result.Version, result.Parameter)
-		}
-		printChanges(w, result.Functions)
+	outcomes := each(s, names, func(name string) (releaseResult, error) { return c.release(s, name, request) })
+	return printEach(s, outcomes, func(w io.Writer, r releaseResult) {
+		fmt.Fprintf(w, "%s: ", r.Handoff)
+		printRelease(w, r)
 	})
 }
 
-// registration is what release and register print of what they wrote.
-func registration(h tasuki.Handoff, tag tasuki.Tag, digest tasuki.Digest, r tasuki.Registered) releaseResult {
-	return releaseResult{
-		Handoff: h.Name.String(), Tag: tag.String(), Digest: digest.String(),
-		ImageURI:  tasuki.ImageURI{Repository: h.Repository, Ref: tasuki.ByDigest(digest)}.String(),
-		Parameter: h.TagParameter.String(), Version: r.Release.Version.Version, Unchanged: r.Unchanged,
-		Previous: printedRelease(r.Previous), Warnings: orEmpty(r.Warnings),
+// release releases to one handoff.
+func (c *releaseCommand) release(s *session, name string, request tasuki.ReleaseRequest) (releaseResult, error) {
+	h, err := c.targetFlags.load(s, name)
+	if err != nil {
+		return releaseResult{}, err
 	}
+	releaser := tasuki.Releaser{Reconciler: s.reconciler(nil), Writer: s.aws.Tags, Invoker: s.aws.Functions}
+	released, err := releaser.Release(s.ctx, h, request)
+	if err != nil {
+		return releaseResult{}, err
+	}
+	for _, warning := range released.Warnings {
+		s.observe(tasuki.Event{Handoff: h.Name, Warning: true, Text: warning})
+	}
+	result := registration(h, request.Tag, released.Digest, released.Registered)
+	result.SupersededBy = printedRelease(released.SupersededBy)
+	result.Functions = printedChanges(released.Functions)
+	return result, nil
 }
 
-func printedRelease(r *tasuki.Release) *registeredRelease {
-	if r == nil {
-		return nil
+// first returns the only name, or "" for none.
+func first(names []string) string {
+	if len(names) == 0 {
+		return ""
 	}
-	return &registeredRelease{r.Tag.String(), r.Digest().String()}
+	return names[0]
 }
 
-func printedChanges(changes []tasuki.FunctionChange) (printed []functionChange) {
-	for _, c := range changes {
-		printed = append(printed, functionChange{c.Name, c.From.String(), c.To.String(), c.Changed()})
+func printRelease(w io.Writer, r releaseResult) {
+	switch {
+	case r.SupersededBy != nil:
+		fmt.Fprintf(w, "%s was released, and superseded meanwhile by %s, which runs now\n", r.Tag, r.SupersededBy.Tag)
+	case r.Unchanged:
+		fmt.Fprintf(w, "%s is released already (version %d of %s)\n", r.Tag, r.Version, r.Parameter)
+	default:
+		fmt.Fprintf(w, "released %s as %s (version %d of %s)\n", r.Tag, r.Digest, r.Version, r.Parameter)
 	}
-	return printed
-}
-
-func printChanges(w io.Writer, changes []functionChange) {
-	for _, c := range changes {
-		if c.Changed {
-			fmt.Fprintf(w, "function %s runs %s now (before: %s)\n", c.Name, c.To, c.From)
-		} else {
-			fmt.Fprintf(w, "function %s runs %s, as before\n", c.Name, c.To)
-		}
-	}
+	printChanges(w, r.Functions)
 }

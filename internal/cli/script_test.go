@@ -171,6 +171,11 @@ func (r *relay) repository(_ *testscript.TestScript, args []string) error {
 	if len(args) > 1 {
 		in.ImageTagMutability = ecrtypes.ImageTagMutability(args[1])
 	}
+	if in.ImageTagMutability == ecrtypes.ImageTagMutabilityImmutableWithExclusion {
+		in.ImageTagMutabilityExclusionFilters = []ecrtypes.ImageTagMutabilityExclusionFilter{{
+			Filter: aws.String("tasuki-*"), FilterType: ecrtypes.ImageTagMutabilityExclusionFilterTypeWildcard,
+		}}
+	}
 	_, err := r.ecr.CreateRepository(context.Background(), in)
 	return err
 }

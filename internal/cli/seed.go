@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/tasuki-dev/tasuki"
+	"github.com/tasuki-dev/tasuki/image"
 )
 
 type seedCommand struct {
@@ -28,12 +29,12 @@ func (c *seedCommand) Run(s *session) error {
 	}
 	var placeholder tasuki.ImageSource = builtin{h.Name, s}
 	if c.Image != "" {
-		source, err := s.source(c.Image)
+		source, err := image.Open(s.ctx, c.Image, image.OpenOptions{})
 		if err != nil {
 			return err
 		}
-		defer source.Source.Close()
-		placeholder = source
+		defer source.Close()
+		placeholder = image.Release{Source: source, Registry: s.registry}
 	}
 	seeded, err := s.resolver(placeholder).Seed(s.ctx, h)
 	if err != nil {

@@ -38,7 +38,9 @@ func (s *session) resolver(placeholder tasuki.ImageSource) tasuki.Resolver {
 }
 
 func (s *session) reconciler(placeholder tasuki.ImageSource) tasuki.Reconciler {
-	return tasuki.Reconciler{Resolver: s.resolver(placeholder), Updater: s.aws.Functions}
+	return tasuki.Reconciler{
+		Resolver: s.resolver(placeholder), Updater: s.aws.Functions, Versions: s.aws.Functions, Tagger: s.aws.Images,
+	}
 }
 
 // registry logs in to ECR's registry.

@@ -1,19 +1,27 @@
 package cli
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/tasuki-dev/tasuki"
 )
 
 type statusCommand struct {
-	handoffFlags
+	handoffsFlags
+	Wait    bool          `help:"Wait until nothing disagrees."`
+	Watch   bool          `help:"Go on, and print again when something changes, until interrupted."`
+	Timeout time.Duration `default:"5m" help:"How long --wait waits."`
 }
 
 type statusResult struct {
 	Handoffs []handoffStatus `json:"handoffs"`
+	Failures []namedFailure  `json:"failures,omitempty"`
 }
 
 type handoffStatus struct {
@@ -32,48 +40,173 @@ type functionStatus struct {
 	Placeholder bool   `json:"placeholder"`
 	State       string `json:"state,omitempty"`
 	Update      string `json:"lastUpdateStatus,omitempty"`
+	Alias       string `json:"alias,omitempty"`
+	Version     string `json:"version,omitempty"`
 }
 
 func (c *statusCommand) Run(s *session) error {
-	handoffs, err := c.handoffs(s)
+	if c.Watch && (c.Wait || s.format != "text") {
+		return usage("--watch prints text until it is interrupted: it goes with neither --wait nor --output")
+	}
+	targets, err := c.targets(s)
 	if err != nil {
 		return err
 	}
-	result := statusResult{Handoffs: []handoffStatus{}}
-	for _, h := range handoffs {
-		status, err := s.resolver(nil).Status(s.ctx, h)
-		if err != nil {
+	if c.Watch {
+		return c.watch(s, targets)
+	}
+	outcomes := c.read(s, targets)
+	if c.Wait {
+		if outcomes, err = c.wait(s, targets, outcomes); err != nil {
 			return err
 		}
-		result.Handoffs = append(result.Handoffs, printedStatus(h, status))
 	}
-	if err := s.result(result, result.print); err != nil {
-		return err
-	}
-	for _, h := range result.Handoffs {
-		if len(h.Disagreements) > 0 {
-			return exitError(exitFound)
-		}
-	}
-	return nil
+	return printStatus(s, outcomes)
 }
 
-// handoffs returns the one that was named, or all that have a contract.
-func (c *statusCommand) handoffs(s *session) ([]tasuki.Handoff, error) {
-	if c.Handoff != "" {
-		h, err := c.load(s)
-		return []tasuki.Handoff{h}, err
-	}
+// target is a handoff whose status is asked for: by its name, or by its contract
+// where that was read already.
+type target struct {
+	name    string
+	handoff *tasuki.Handoff
+}
+
+// targets returns those that were named, or all that have a contract.
+func (c *statusCommand) targets(s *session) ([]target, error) {
 	aws, err := s.backend()
 	if err != nil {
 		return nil, err
 	}
-	contracts, err := aws.Contracts.ListContracts(s.ctx)
-	var handoffs []tasuki.Handoff
-	for _, contract := range contracts {
-		handoffs = append(handoffs, contract.Handoff)
+	if len(c.Handoffs) == 0 {
+		contracts, err := aws.Contracts.ListContracts(s.ctx)
+		var targets []target
+		for _, contract := range contracts {
+			targets = append(targets, target{contract.Name.String(), &contract.Handoff})
+		}
+		return targets, err
 	}
-	return handoffs, err
+	names, err := c.names(s)
+	var targets []target
+	for _, name := range names {
+		targets = append(targets, target{name: name})
+	}
+	return targets, err
+}
+
+// read reads the status of each target.
+func (c *statusCommand) read(s *session, targets []target) []outcome[handoffStatus] {
+	names := make([]string, len(targets))
+	known := map[string]*tasuki.Handoff{}
+	for i, t := range targets {
+		names[i] = t.name
+		known[t.name] = t.handoff
+	}
+	return each(s, names, func(name string) (handoffStatus, error) {
+		h := known[name]
+		if h == nil {
+			loaded, err := c.targetFlags.load(s, name)
+			if err != nil {
+				return handoffStatus{}, err
+			}
+			h = &loaded
+		}
+		status, err := s.reconciler(nil).Status(s.ctx, *h)
+		return printedStatus(*h, status), err
+	})
+}
+
+// between is how long --wait and --watch leave AWS alone.
+const between = 2 * time.Second
+
+// wait reads again until nothing disagrees, or the time is over. What cannot be read
+// ends it.
+func (c *statusCommand) wait(s *session, targets []target, outcomes []outcome[handoffStatus]) ([]outcome[handoffStatus], error) {
+	deadline := time.Now().Add(c.Timeout)
+	for settled(outcomes) == exitFound && time.Now().Before(deadline) {
+		select {
+		case <-s.ctx.Done():
+			return nil, context.Cause(s.ctx)
+		case <-time.After(between):
+		}
+		outcomes = c.read(s, targets)
+	}
+	return outcomes, nil
+}
+
+// watch prints the status whenever it has changed.
+func (c *statusCommand) watch(s *session, targets []target) error {
+	last := ""
+	for {
+		outcomes := c.read(s, targets)
+		if s.ctx.Err() != nil {
+			return nil
+		}
+		var now strings.Builder
+		statusesOf(outcomes).print(&now)
+		for _, o := range outcomes {
+			if o.err != nil {
+				fmt.Fprintf(&now, "%s: %s\n", o.handoff, oneLine(o.err.Error()))
+			}
+		}
+		if now.String() != last {
+			last = now.String()
+			fmt.Fprintf(s.streams.Out, "%s\n%s\n", time.Now().UTC().Format(time.RFC3339), last)
+		}
+		select {
+		case <-s.ctx.Done():
+			return nil
+		case <-time.After(between):
+		}
+	}
+}
+
+// settled returns the exit code that outcomes amount to.
+func settled(outcomes []outcome[handoffStatus]) int {
+	code := exitDone
+	for _, o := range outcomes {
+		if o.err != nil {
+			return exitCode(o.err)
+		}
+		if len(o.result.Disagreements) > 0 {
+			code = exitFound
+		}
+	}
+	return code
+}
+
+// statusesOf returns the statuses that could be read.
+func statusesOf(outcomes []outcome[handoffStatus]) statusResult {
+	result := statusResult{Handoffs: []handoffStatus{}}
+	for _, o := range outcomes {
+		if o.err == nil {
+			result.Handoffs = append(result.Handoffs, o.result)
+		}
+	}
+	return result
+}
+
+// printStatus prints all statuses that could be read, and complains of the others.
+func printStatus(s *session, outcomes []outcome[handoffStatus]) error {
+	result := statusesOf(outcomes)
+	for _, o := range outcomes {
+		if o.err != nil {
+			about := ""
+			if len(outcomes) > 1 {
+				about = o.handoff + ": "
+			}
+			s.complain(about, o.err)
+			result.Failures = append(result.Failures, namedFailure{o.handoff, failureOf(o.err)})
+		}
+	}
+	err := s.result(result, func(w io.Writer) {
+		if len(result.Handoffs) > 0 || len(outcomes) == 0 {
+			result.print(w)
+		}
+	})
+	if code := settled(outcomes); code != exitDone && err == nil {
+		return exitError(code)
+	}
+	return err
 }
 
 func printedStatus(h tasuki.Handoff, s tasuki.Status) handoffStatus {
@@ -88,7 +221,7 @@ func printedStatus(h tasuki.Handoff, s tasuki.Status) handoffStatus {
 	for _, f := range s.Functions {
 		printed.Functions = append(printed.Functions, functionStatus{
 			Name: f.Name, Exists: f.Exists, Digest: f.Function.Digest.String(), Placeholder: f.Placeholder,
-			State: f.Function.State, Update: f.Function.UpdateStatus,
+			State: f.Function.State, Update: f.Function.UpdateStatus, Alias: f.Alias, Version: f.Version,
 		})
 	}
 	return printed
@@ -141,5 +274,9 @@ func (f functionStatus) state() string {
 	if !f.Exists {
 		return "-"
 	}
-	return f.State + ", " + f.Update
+	state := f.State + ", " + f.Update
+	if f.Alias != "" {
+		state += fmt.Sprintf(", %s → %s", f.Alias, cmp.Or(f.Version, "nothing"))
+	}
+	return state
 }

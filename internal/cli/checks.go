@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/tasuki-dev/tasuki"
+)
+
+// smokeTests reads the payloads of --smoke and what --expect says of the answers.
+func smokeTests(files, expectations []string) ([]tasuki.SmokeTest, error) {
+	if len(expectations) > 0 && len(expectations) != len(files) {
+		return nil, usage("there are %d --smoke and %d --expect: give one --expect for each --smoke, or none", len(files), len(expectations))
+	}
+	var tests []tasuki.SmokeTest
+	for i, file := range files {
+		payload, err := readJSON(file)
+		if err != nil {
+			return nil, err
+		}
+		test := tasuki.SmokeTest{Name: filepath.Base(file), Payload: payload}
+		if len(expectations) > 0 {
+			if name, isFile := strings.CutPrefix(expectations[i], "@"); isFile {
+				if test.Expect, err = readJSON(name); err != nil {
+					return nil, err
+				}
+			} else if test.Expect = []byte(expectations[i]); !json.Valid(test.Expect) {
+				return nil, usage("--expect %s is not JSON", expectations[i])
+			}
+		}
+		tests = append(tests, test)
+	}
+	return tests, nil
+}
+
+func readJSON(file string) ([]byte, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	if !json.Valid(b) {
+		return nil, usage("%s is not JSON", file)
+	}
+	return b, nil
+}
+
+// gate returns a gate that runs a command in a shell. What the command prints goes
+// to stderr.
+func (s *session) gate(command string) func(context.Context, tasuki.Candidate) error {
+	return func(ctx context.Context, c tasuki.Candidate) error {
+		cmd := exec.CommandContext(ctx, "sh", "-c", command)
+		cmd.Env = append(os.Environ(),
+			"TASUKI_HANDOFF="+c.Handoff.String(), "TASUKI_TAG="+c.Tag.String(), "TASUKI_DIGEST="+c.Digest.String(),
+			"TASUKI_IMAGE="+c.Image.String(), "TASUKI_SOURCE="+c.Source,
+		)
+		cmd.Stdin = bytes.NewReader(nil)
+		cmd.Stdout, cmd.Stderr = s.streams.Err, s.streams.Err
+		cmd.WaitDelay = time.Second
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("%s: %w", command, err)
+		}
+		return nil
+	}
+}
