@@ -2,7 +2,7 @@
 GO ?= go
 BIN := bin/tasuki
 
-.PHONY: build demo test test-interop check fuzz clean
+.PHONY: build demo test test-interop check bench clean
 
 build: ## the program, into bin/
 	$(GO) build -trimpath -ldflags="-s -w" -o $(BIN) ./cmd/tasuki
@@ -19,6 +19,10 @@ test-interop: build ## the relay with the AWS CLI, Docker, skopeo and crane; ins
 
 check: ## what reviewers need not look for
 	./internal/check/run
+
+bench: build ## what the relay costs, in calls and seconds
+	$(MAKE) --no-print-directory -C examples/app image VERSION=bench OUT=dist/bench
+	$(GO) run ./bench/relay -tasuki $(BIN) -image oci:examples/app/dist/bench
 
 clean:
 	rm -rf bin

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // Architecture is an instruction set in Lambda's words.
@@ -42,13 +43,17 @@ type FunctionTarget struct {
 	Alias        string       // alias that releases move; "" for none
 }
 
-// functionGrammar is the FunctionName of Lambda's API without a qualifier.
-var functionGrammar = regexp.MustCompile(`^(arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:function:)?[a-zA-Z0-9_-]{1,64}$`)
+// functionGrammar is the FunctionName of Lambda's API without a qualifier, but for
+// the length of the name.
+var functionGrammar = regexp.MustCompile(`^(arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:function:)?[a-zA-Z0-9_-]+$`)
+
+const longestFunction = 64
 
 // CheckFunctionName returns one sentence on why name cannot be a function's name
 // or ARN, or nil.
 func CheckFunctionName(name string) error {
-	if !functionGrammar.MatchString(name) {
+	bare := name[strings.LastIndexByte(name, ':')+1:]
+	if len(bare) > longestFunction || !functionGrammar.MatchString(name) {
 		return invalid("%s is not the name of a Lambda function: it has 1 to 64 letters, digits, '-' or '_', or is the function's ARN without a qualifier", quote(name))
 	}
 	return nil

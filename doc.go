@@ -13,7 +13,8 @@
 //   - [Resolver.Resolve] says which image the function should run, and why;
 //   - [Reconciler.Reconcile] makes the function run it, until both agree;
 //   - [Registrar.Register] verifies an image and writes the tag parameter;
-//   - [Releaser.Release] tries an image on the function, registers it, reconciles.
+//   - [Releaser.Release] tries an image on the function, registers it, reconciles;
+//   - [Rollbacker.Rollback] registers an earlier release again, and reconciles.
 //
 // There is no lock. UpdateFunctionCode has a compare-and-set and PutParameter has
 // none, so the parameter is the only truth and everybody converges on it: nobody

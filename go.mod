@@ -24,7 +24,6 @@ require (
 	go.etcd.io/bbolt v1.5.0
 	golang.org/x/sync v0.24.0
 	golang.org/x/sys v0.49.0
-	golang.org/x/term v0.47.0
 	oras.land/oras-go/v2 v2.7.0
 )
 

@@ -174,7 +174,7 @@ func (f Function) updateFailed(image ImageURI) error {
 	}
 	return &Error{
 		Op: "update", Side: SideFunction, Subject: f.Name, Kind: ErrRefused,
-		Err: fmt.Errorf("Lambda did not take %s: %s: %s", image, code, reason), //nolint:staticcheck // Lambda is a name
+		Err: fmt.Errorf("image %s was not taken by Lambda: %s: %s", image, code, reason),
 	}
 }
 

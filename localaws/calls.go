@@ -1,6 +1,8 @@
 package localaws
 
 import (
+	"encoding/json"
+	"io"
 	"sync"
 	"time"
 )
@@ -11,7 +13,7 @@ type Call struct {
 	Operation string        `json:"operation"` // as in "GetParameter"; "PUT manifests" for the registry
 	Principal string        `json:"principal,omitempty"`
 	Started   time.Time     `json:"started"`
-	Took      time.Duration `json:"took"`
+	Took      time.Duration `json:"took"` // nanoseconds
 	Status    int           `json:"status"` // HTTP status; 0 where no answer was sent
 	Code      string        `json:"code,omitempty"`
 }
@@ -23,12 +25,17 @@ func (c Call) Name() string { return c.Service + ":" + c.Operation }
 type CallLog struct {
 	mu    sync.Mutex
 	calls []Call
+	to    io.Writer // gets each call as a line of JSON; nil for nobody
 }
 
 func (l *CallLog) add(c Call) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.calls = append(l.calls, c)
+	if l.to != nil {
+		// What cannot be written to the log must not keep a call from its answer.
+		_ = json.NewEncoder(l.to).Encode(c)
+	}
 }
 
 // All returns the calls so far.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tasuki-dev/tasuki/localaws/fault"
@@ -27,9 +28,15 @@ type dispatcher struct {
 	latency  time.Duration
 	faults   *fault.Plan
 	calls    *CallLog
+
+	serving sync.RWMutex // each request reads; who writes waits for their end, and ends serving
 }
 
 func (d *dispatcher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !d.serving.TryRLock() {
+		panic(http.ErrAbortHandler) // the server is closing: its connections are gone already
+	}
+	defer d.serving.RUnlock()
 	if r.URL.Path == "/v2" || strings.HasPrefix(r.URL.Path, "/v2/") {
 		d.serveRegistry(w, r)
 		return
@@ -156,7 +163,8 @@ func (d *dispatcher) refuse(w http.ResponseWriter, r *wire.Request) {
 	_, _ = w.Write(body) // a client that hung up needs no answer
 }
 
-// serveRegistry hands a request to the OCI registry, whose blobs are streamed.
+// serveRegistry hands a request to the OCI registry, whose blobs are streamed. Its
+// reads are consistent, as ECR's are: a stale one is one like any other.
 func (d *dispatcher) serveRegistry(w http.ResponseWriter, r *http.Request) {
 	call := Call{Service: "registry", Operation: registryOperation(r), Started: time.Now()}
 	recorder := &statusRecorder{ResponseWriter: w}
@@ -171,13 +179,16 @@ func (d *dispatcher) serveRegistry(w http.ResponseWriter, r *http.Request) {
 	}
 	switch d.faults.Next(call.Name()) {
 	case fault.Error:
-		http.Error(recorder, "a fault of tasuki local", http.StatusInternalServerError)
+		failRegistry(recorder, http.StatusInternalServerError, "UNKNOWN", "A fault of tasuki local: "+call.Name()+" fails.")
 	case fault.Throttle:
-		http.Error(recorder, "toomanyrequests: Rate exceeded", http.StatusTooManyRequests)
+		failRegistry(recorder, http.StatusTooManyRequests, "TOOMANYREQUESTS", "Rate exceeded")
 	case fault.Denied:
-		http.Error(recorder, "denied: User is not authorized", http.StatusForbidden)
+		failRegistry(recorder, http.StatusForbidden, "DENIED", "User is not authorized to perform: "+call.Name())
 	case fault.Timeout:
-		<-r.Context().Done()
+		// That a client hangs up is noticed by reading: its body, and then what follows.
+		if _, err := io.Copy(io.Discard, r.Body); err == nil {
+			<-r.Context().Done()
+		}
 		panic(http.ErrAbortHandler)
 	case fault.LostAnswer:
 		d.registry.ServeHTTP(&nowhere{header: http.Header{}}, r)
@@ -185,6 +196,21 @@ func (d *dispatcher) serveRegistry(w http.ResponseWriter, r *http.Request) {
 	default:
 		d.registry.ServeHTTP(recorder, r)
 	}
+}
+
+// failRegistry answers with an error in the form of the OCI distribution specification.
+func failRegistry(w http.ResponseWriter, status int, code, message string) {
+	type detail struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}
+	body, err := json.Marshal(map[string][]detail{"errors": {{code, message}}})
+	if err != nil {
+		panic(err) // strings only
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a client that hung up needs no answer
 }
 
 // registryOperation names a registry request by its method and by what it is about,

@@ -3,6 +3,7 @@ package localaws_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -70,14 +71,17 @@ func TestManyClientsAtOnce(t *testing.T) {
 		},
 		"invocations": func(worker, round int) error {
 			text := fmt.Sprintf("%d-%d", worker, round)
-			out, err := c.lambda.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: sdkaws.String("orders"), Payload: []byte(`{"text":"` + text + `"}`)})
+			out, err := c.lambda.Invoke(t.Context(), &lambda.InvokeInput{
+				FunctionName: sdkaws.String("orders"), Payload: []byte(`{"do":"print","text":"` + text + `\n"}`), LogType: lambdatypes.LogTypeTail,
+			})
 			if err != nil {
 				return err
 			}
-			if out.FunctionError != nil || !strings.Contains(string(out.Payload), `"`+text+`"`) {
-				return fmt.Errorf("invocation %s answered %s", text, out.Payload)
+			log, err := base64.StdEncoding.DecodeString(sdkaws.ToString(out.LogResult))
+			if err == nil && (out.FunctionError != nil || !strings.Contains(string(log), "\n"+text+"\n")) {
+				err = fmt.Errorf("invocation %s answered %s and logged %s", text, out.Payload, log)
 			}
-			return nil
+			return err
 		},
 		"the log and the faults": func(int, int) error {
 			server.Calls().Count()
@@ -192,8 +196,10 @@ func TestCloseIsPrompt(t *testing.T) {
 		_, err := c.lambda.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: sdkaws.String("orders"), Payload: []byte(`{"do":"sleep","milliseconds":300000}`)})
 		return err
 	})
+	sending, stopSending := context.WithCancel(t.Context())
+	defer stopSending()
 	hang("an upload", func() error {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, location, withContext{t.Context(), io.MultiReader(bytes.NewReader(make([]byte, 1<<16)), never{})})
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, location, withContext{sending, io.MultiReader(bytes.NewReader(make([]byte, 1<<16)), never{})})
 		if err != nil {
 			return err
 		}
@@ -215,6 +221,7 @@ func TestCloseIsPrompt(t *testing.T) {
 	})
 	closed = true
 	shut(t, server)
+	stopSending() // the client waits for its own body too
 	for name, answered := range hung {
 		select {
 		case err := <-answered:

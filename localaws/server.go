@@ -38,6 +38,7 @@ type Options struct {
 	Addr        string        // host:port to listen on; "" for a free port of 127.0.0.1
 	Region      string        // "" for DefaultRegion
 	Logs        io.Writer     // gets the functions' log lines; nil for nobody
+	Calls       io.Writer     // gets each call as a line of JSON; nil for nobody
 	Latency     time.Duration // added to each call
 	UpdateDelay time.Duration // added to the time that a function's creation or update takes
 	Faults      []fault.Rule  // in force from the start
@@ -48,6 +49,7 @@ type Server struct {
 	store    *state.Store
 	listener net.Listener
 	http     *http.Server
+	calling  *dispatcher
 	lambda   *lambda.Service
 	region   string
 	faults   fault.Plan
@@ -75,6 +77,7 @@ func Start(o Options) (*Server, error) {
 		return nil, errors.Join(fmt.Errorf("listen on %s: %w", o.Addr, err), store.Close())
 	}
 	s := &Server{store: store, listener: listener, region: o.Region, served: make(chan error, 1)}
+	s.calls.to = o.Calls
 	s.faults.Add(o.Faults...)
 	if err := s.serve(o); err != nil {
 		return nil, errors.Join(err, listener.Close(), store.Close())
@@ -102,7 +105,7 @@ func (s *Server) serve(o Options) error {
 	if err != nil {
 		return err
 	}
-	d := &dispatcher{
+	s.calling = &dispatcher{
 		services: []wire.Service{ssm.New(s.store, Account, o.Region).Wire(), registry.Wire(), s.lambda.Wire(), sts.New(Account).Wire()},
 		registry: registry.Registry(),
 		region:   o.Region,
@@ -110,7 +113,7 @@ func (s *Server) serve(o Options) error {
 		faults:   &s.faults,
 		calls:    &s.calls,
 	}
-	s.http = &http.Server{Handler: d, ReadHeaderTimeout: time.Minute}
+	s.http = &http.Server{Handler: s.calling, ReadHeaderTimeout: time.Minute}
 	go func() { s.served <- s.http.Serve(s.listener) }()
 	return nil
 }
@@ -130,12 +133,15 @@ func (s *Server) Calls() *CallLog { return &s.calls }
 // Faults returns the faults in force, to add to.
 func (s *Server) Faults() *fault.Plan { return &s.faults }
 
-// Close ends all calls and functions, and closes the state.
+// Close ends all calls and functions, and closes the state. Clients see their
+// connections break.
 func (s *Server) Close() error {
 	err := s.http.Close()
 	if served := <-s.served; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}
+	s.lambda.End()           // calls wait for functions,
+	s.calling.serving.Lock() // and what the calls work with is closed after them
 	s.lambda.Close()
 	return errors.Join(err, s.store.Close())
 }
@@ -179,6 +185,8 @@ func (s *Server) Environ(base []string) []string {
 	for _, v := range s.Variables() {
 		environ = append(environ, v[0]+"="+v[1])
 	}
+	// The user's configuration file may say that endpoints like this one be ignored.
+	environ = append(environ, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=false")
 	return append(environ, "NO_PROXY="+noProxy, "no_proxy="+noProxy)
 }
 

@@ -41,6 +41,7 @@ var allowed = map[string][]string{
 	"internal/explore":      {"", "internal/memory"},
 	"internal/interop":      nil,
 	"internal/cli":          {"", "awsbackend", "image", "lambdaimage", "placeholder", "localaws", "localaws/fault"},
+	"bench/relay":           {"", "localaws", "localaws/sandbox", "placeholder"},
 	"cmd/tasuki":            {"internal/cli", "localaws/sandbox"},
 }
 

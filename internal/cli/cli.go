@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/tasuki-dev/tasuki"
+	"github.com/tasuki-dev/tasuki/awsbackend"
 )
 
 // The exit codes, as docs/cli.md lists them.
@@ -54,6 +56,12 @@ type Streams struct {
 
 // Main runs the command that args name, and returns the process's exit code.
 func Main(ctx context.Context, args []string, streams Streams) int {
+	return Run(ctx, args, streams, awsbackend.Options{})
+}
+
+// Run is [Main] with AWS reached as backend says. The flags --region and --profile
+// take the place of what it says of these two.
+func Run(ctx context.Context, args []string, streams Streams, backend awsbackend.Options) int {
 	var g grammar
 	exited := -1
 	parser, err := kong.New(&g,
@@ -80,7 +88,8 @@ func Main(ctx context.Context, args []string, streams Streams) int {
 		p.failed(usage("--output flat is for resolve only; %s has text and json", parsed.Command()))
 		return exitUsage
 	}
-	session := &session{ctx: ctx, region: g.Region, profile: g.Profile, printer: p}
+	backend.Region, backend.Profile = cmp.Or(g.Region, backend.Region), cmp.Or(g.Profile, backend.Profile)
+	session := &session{ctx: ctx, region: g.Region, options: backend, printer: p}
 	if err := parsed.Run(session); err != nil {
 		p.failed(err)
 		return exitCode(err)

@@ -19,6 +19,7 @@ type localCommand struct {
 	Addr    string        `placeholder:"HOST:PORT" help:"Address to listen on; default: 127.0.0.1:4566, or a free port with COMMAND."`
 	Latency time.Duration `placeholder:"DURATION" help:"Add to each call, as in 50ms."`
 	Fault   []string      `placeholder:"FAULT" help:"Make calls fail: SERVICE:OPERATION=KIND[@N], as in ssm:GetParameter=throttle@2 (the 2nd call; @2+ for all from there). KIND: error, throttle, denied, timeout, lost-answer, stale."`
+	Calls   string        `placeholder:"FILE" help:"Write each call to FILE, a JSON object a line."`
 	Command []string      `arg:"" optional:"" passthrough:"" help:"Command to run against the endpoint, behind --; its exit status is this command's."`
 }
 
@@ -49,6 +50,14 @@ func (c *localCommand) Run(s *session) error {
 	}
 	if options.Addr == "" && len(command) == 0 {
 		options.Addr = defaultLocalAddr
+	}
+	if c.Calls != "" {
+		calls, err := os.Create(c.Calls)
+		if err != nil {
+			return &usageError{err}
+		}
+		defer calls.Close()
+		options.Calls = calls
 	}
 	server, err := localaws.Start(options)
 	if errors.Is(err, syscall.EADDRINUSE) {

@@ -12,8 +12,8 @@ import (
 // session is what a command runs with.
 type session struct {
 	ctx     context.Context
-	region  string
-	profile string
+	region  string // as the flag says; "" for none
+	options awsbackend.Options
 	*printer
 	aws *awsbackend.Backend // nil until it is needed
 }
@@ -24,7 +24,7 @@ func (s *session) backend() (*awsbackend.Backend, error) {
 		return s.aws, nil
 	}
 	var err error
-	s.aws, err = awsbackend.Load(s.ctx, awsbackend.Options{Region: s.region, Profile: s.profile})
+	s.aws, err = awsbackend.Load(s.ctx, s.options)
 	return s.aws, err
 }
 
