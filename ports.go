@@ -55,6 +55,19 @@ type Images interface {
 	Config(ctx context.Context, repository Repository, config Descriptor) ([]byte, error)
 }
 
+// Repositories reads how ECR repositories are set up.
+type Repositories interface {
+	// RepositorySettings returns a repository's settings, or ErrMissing.
+	RepositorySettings(ctx context.Context, repository Repository) (RepositorySettings, error)
+}
+
+// RepositorySettings is how an ECR repository is set up, in ECR's own words.
+type RepositorySettings struct {
+	Mutability      string   // MUTABLE, IMMUTABLE, …_WITH_EXCLUSION
+	Exclusions      []string // wildcard filters of tags that the mutability excludes
+	LifecyclePolicy string   // JSON; "" for none
+}
+
 // ImageTagger tags images that ECR has.
 type ImageTagger interface {
 	// TagImage moves tag to an image of the repository. It returns ErrConflict where

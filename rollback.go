@@ -85,11 +85,13 @@ func (r Rollbacker) target(ctx context.Context, h Handoff, to Tag) (current *Rel
 	if err != nil {
 		return nil, Release{}, err
 	}
+	if to.IsZero() {
+		if earlier := earlierRelease(h, versions, current); earlier != nil {
+			return current, *earlier, nil
+		}
+	}
 	for _, version := range versions {
-		release, err := h.release(version)
-		switch {
-		case err != nil || release == nil: // no release
-		case !to.IsZero() && release.Tag == to, to.IsZero() && !release.same(current):
+		if release, err := h.release(version); err == nil && release != nil && release.Tag == to {
 			return current, *release, nil
 		}
 	}
@@ -100,6 +102,25 @@ func (r Rollbacker) target(ctx context.Context, h Handoff, to Tag) (current *Rel
 	return nil, Release{}, refusal
 }
 
+// earlierRelease returns the newest of the versions that is another release than the
+// current one, or nil.
+func earlierRelease(h Handoff, versions []ParameterVersion, current *Release) *Release {
+	for _, version := range versions {
+		if release, err := h.release(version); err == nil && release != nil && !release.same(current) {
+			return release
+		}
+	}
+	return nil
+}
+
+// ref returns what names the release's image: its digest, else its tag.
+func (r Release) ref() Ref {
+	if r.Record == nil {
+		return ByTag(r.Tag)
+	}
+	return ByDigest(r.Record.Digest)
+}
+
 // same reports whether two releases are of the same image under the same tag.
 func (r Release) same(other *Release) bool {
 	return other != nil && r.Tag == other.Tag && r.Digest() == other.Digest()
@@ -108,10 +129,7 @@ func (r Release) same(other *Release) bool {
 // available returns the image of an earlier release, which must still be in ECR and
 // right for the functions as they are now.
 func (r Rollbacker) available(ctx context.Context, h Handoff, target Release) (Image, []string, error) {
-	ref := ByTag(target.Tag)
-	if target.Record != nil {
-		ref = ByDigest(target.Record.Digest)
-	}
+	ref := target.ref()
 	var found map[Ref]Manifest
 	functions := make([]Function, len(h.Functions))
 	reads := []func(context.Context) error{func(ctx context.Context) (err error) {

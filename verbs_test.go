@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tasuki-dev/tasuki"
+	"github.com/tasuki-dev/tasuki/lambdaimage"
 )
 
 func (r *relay) rollbacker() tasuki.Rollbacker {
@@ -372,6 +373,75 @@ func TestOneFunctionOfSeveralFails(t *testing.T) {
 		worker, werr := r.Function(t.Context(), "worker")
 		if werr != nil || worker.Digest != digests[0] || r.runs() != digests[0] || r.registered() != "v1" {
 			t.Errorf("worker runs %s, orders %s, registered %q: they are not one unit", worker.Digest, r.runs(), r.registered())
+		}
+	})
+}
+
+func (r *relay) examine(source tasuki.ImageSource) []string {
+	r.t.Helper()
+	doctor := tasuki.Doctor{Reconciler: r.reconciler(), History: r.AWS, Repositories: r.AWS}
+	found, err := doctor.Examine(r.t.Context(), r.handoff, source)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var rules []string
+	for _, f := range found.Findings {
+		if f.Summary == "" || f.Fix == "" {
+			r.t.Errorf("%s says nothing", f.Rule)
+		}
+		rules = append(rules, f.Rule)
+	}
+	slices.Sort(rules)
+	return rules
+}
+
+func TestDoctor(t *testing.T) {
+	const keepTen = `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":10},"action":{"type":"expire"}}]}`
+	cases := map[string]struct {
+		prepare func(r *relay, digests []tasuki.Digest)
+		want    []string
+	}{
+		"nothing": {func(*relay, []tasuki.Digest) {}, nil},
+		"mutable": {func(r *relay, _ []tasuki.Digest) {
+			r.SetUpRepository(r.handoff.Repository, tasuki.RepositorySettings{Mutability: "MUTABLE"})
+		}, []string{tasuki.RuleMovableTags}},
+		"immutable": {func(r *relay, _ []tasuki.Digest) {
+			r.SetUpRepository(r.handoff.Repository, tasuki.RepositorySettings{Mutability: "IMMUTABLE"})
+		}, []string{tasuki.RuleUnprotectable}},
+		"another exclusion": {func(r *relay, _ []tasuki.Digest) {
+			r.SetUpRepository(r.handoff.Repository, tasuki.RepositorySettings{Mutability: "IMMUTABLE_WITH_EXCLUSION", Exclusions: []string{"dev-*"}})
+		}, []string{tasuki.RuleUnprotectable}},
+		"lifecycle": {func(r *relay, _ []tasuki.Digest) {
+			r.SetUpRepository(r.handoff.Repository, tasuki.RepositorySettings{Mutability: "IMMUTABLE_WITH_EXCLUSION", Exclusions: []string{"tasuki-*"}, LifecyclePolicy: keepTen})
+		}, []string{tasuki.RuleLifecycle}},
+		"the previous release is gone": {func(r *relay, digests []tasuki.Digest) {
+			r.DeleteImage(r.handoff.Repository, digests[0])
+		}, []string{tasuki.RuleRollbackGone}},
+		"the released image is gone": {func(r *relay, digests []tasuki.Digest) {
+			r.DeleteImage(r.handoff.Repository, digests[1])
+		}, []string{tasuki.RuleDisagreement, tasuki.RuleDisagreement}},
+		"unprotected": {func(r *relay, _ []tasuki.Digest) {
+			if err := r.Push(r.handoff.Repository, tasuki.TagLive, nil, r.source("v1").Manifest); err != nil {
+				r.t.Fatal(err)
+			}
+		}, []string{tasuki.RuleUnprotected}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, digests := released(t, "v1", "v2")
+				c.prepare(r, digests)
+				if got := r.examine(nil); !slices.Equal(got, c.want) {
+					t.Errorf("found %q, want %q", got, c.want)
+				}
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := released(t, "v1", "v2")
+		r.handoff.Functions[0].Architecture = tasuki.ARM64
+		if got := r.examine(r.source("v3")); !slices.Contains(got, lambdaimage.RuleArchitecture) {
+			t.Errorf("an image for another architecture: found %q", got)
 		}
 	})
 }

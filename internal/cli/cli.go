@@ -37,6 +37,7 @@ type grammar struct {
 	Resolve   resolveCommand   `cmd:"" help:"Print the image that the function should run, for the infra side."`
 	Seed      seedCommand      `cmd:"" help:"Put the placeholder image into ECR, for the first deploy."`
 	Status    statusCommand    `cmd:"" help:"Show what is registered and what runs, and where they disagree."`
+	Doctor    doctorCommand    `cmd:"" help:"Look for what will go wrong: with the release, its image, its repository."`
 	History   historyCommand   `cmd:"" help:"Show what was registered before, by whom."`
 	Contract  contractCommand  `cmd:"" help:"Show the handoff's contract, or write it."`
 	Local     localCommand     `cmd:"" help:"Run the embedded AWS-compatible endpoint, or a command against it."`

@@ -53,7 +53,7 @@ func TestScripts(t *testing.T) {
 					t.Error(err)
 				}
 			})
-			env.Vars = append(server.Environ(env.Vars), "USER=tester", "ARCH="+machine())
+			env.Vars = append(server.Environ(env.Vars), "USER=tester", "ARCH="+machine(), "OTHER="+otherArch())
 			env.Values[relayKey{}] = newRelay(server, apps)
 			return nil
 		},
@@ -65,6 +65,7 @@ func TestScripts(t *testing.T) {
 			"parameter":  bound((*relay).parameter),
 			"forget":     bound((*relay).forget),
 			"untag":      bound((*relay).untag),
+			"lifecycle":  bound((*relay).lifecycle),
 			"invoke":     bound((*relay).invoke),
 			"fault":      bound((*relay).fault),
 			"calls":      bound((*relay).calls),
@@ -240,6 +241,12 @@ func (r *relay) untag(_ *testscript.TestScript, args []string) error {
 	return err
 }
 
+// lifecycle sets a repository's lifecycle policy: lifecycle REPOSITORY FILE
+func (r *relay) lifecycle(ts *testscript.TestScript, args []string) error {
+	_, err := r.ecr.PutLifecyclePolicy(context.Background(), &ecr.PutLifecyclePolicyInput{RepositoryName: &args[0], LifecyclePolicyText: aws.String(ts.ReadFile(args[1]))})
+	return err
+}
+
 // invoke invokes a function, whose answer goes to stdout, and its error's kind to
 // stderr: invoke NAME
 func (r *relay) invoke(ts *testscript.TestScript, args []string) error {
@@ -278,6 +285,14 @@ func (r *relay) calls(ts *testscript.TestScript, args []string) error {
 		return fmt.Errorf("%d calls of %s, want %s", got, args[1], args[0])
 	}
 	return nil
+}
+
+// otherArch is an architecture that this machine is not, in Go's words.
+func otherArch() string {
+	if runtime.GOARCH == "arm64" {
+		return "amd64"
+	}
+	return "arm64"
 }
 
 // machine is this machine's architecture, in Lambda's words.

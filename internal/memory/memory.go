@@ -49,6 +49,7 @@ type repository struct {
 	manifests map[tasuki.Digest]tasuki.Manifest
 	tags      map[tasuki.Tag]tasuki.Digest
 	configs   map[tasuki.Digest][]byte
+	settings  tasuki.RepositorySettings
 }
 
 type function struct {
@@ -64,6 +65,7 @@ var (
 	_ tasuki.Tags             = (*AWS)(nil)
 	_ tasuki.Contracts        = (*AWS)(nil)
 	_ tasuki.Images           = (*AWS)(nil)
+	_ tasuki.Repositories     = (*AWS)(nil)
 	_ tasuki.ImageTagger      = (*AWS)(nil)
 	_ tasuki.FunctionUpdater  = (*AWS)(nil)
 	_ tasuki.VersionPublisher = (*AWS)(nil)
@@ -214,7 +216,28 @@ func (a *AWS) CreateRepository(name tasuki.Repository) {
 	}
 	a.repositories[name] = &repository{
 		manifests: map[tasuki.Digest]tasuki.Manifest{}, tags: map[tasuki.Tag]tasuki.Digest{}, configs: map[tasuki.Digest][]byte{},
+		settings: tasuki.RepositorySettings{Mutability: "IMMUTABLE_WITH_EXCLUSION", Exclusions: []string{"tasuki-*"}},
 	}
+}
+
+// SetUpRepository changes a repository's settings.
+func (a *AWS) SetUpRepository(name tasuki.Repository, settings tasuki.RepositorySettings) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.repositories[name].settings = settings
+}
+
+// RepositorySettings implements [tasuki.Repositories].
+func (a *AWS) RepositorySettings(ctx context.Context, name tasuki.Repository) (settings tasuki.RepositorySettings, err error) {
+	err = a.do(ctx, "RepositorySettings", name.String(), func() error {
+		repository, there := a.repositories[name]
+		if !there {
+			return missing(tasuki.SideImage, name.String())
+		}
+		settings = repository.settings
+		return nil
+	})
+	return settings, err
 }
 
 // Push puts manifests and configurations into a repository, and moves tag to the

@@ -1,0 +1,108 @@
+package tasuki
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// lifecyclePolicy is an ECR lifecycle policy, as far as it decides which rule an
+// image falls under
+// (https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html).
+type lifecyclePolicy struct {
+	Rules []lifecycleRule `json:"rules"`
+}
+
+type lifecycleRule struct {
+	Priority  int `json:"rulePriority"`
+	Selection struct {
+		TagStatus   string   `json:"tagStatus"` // tagged, untagged or any
+		TagPrefixes []string `json:"tagPrefixList"`
+		TagPatterns []string `json:"tagPatternList"`
+		CountType   string   `json:"countType"`
+		CountUnit   string   `json:"countUnit"`
+		CountNumber int      `json:"countNumber"`
+	} `json:"selection"`
+	Action struct {
+		Type string `json:"type"`
+	} `json:"action"`
+}
+
+// parseLifecyclePolicy reads a policy's text; the rules are sorted by priority.
+func parseLifecyclePolicy(text string) (lifecyclePolicy, error) {
+	var p lifecyclePolicy
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		return p, invalid("the lifecycle policy is not JSON of a policy's form: %v", err)
+	}
+	slices.SortStableFunc(p.Rules, func(a, b lifecycleRule) int { return cmp.Compare(a.Priority, b.Priority) })
+	return p, nil
+}
+
+// spares is how many images a rule keeps that can be taken to keep all.
+const spares = 1000
+
+// threatens returns the rule that may expire an image with these tags, or nil. An
+// image that fits a rule cannot be expired by one of a higher priority number, so
+// only the first that fits it counts.
+func (p lifecyclePolicy) threatens(tags []string) *lifecycleRule {
+	for i, rule := range p.Rules {
+		if !rule.fits(tags) {
+			continue
+		}
+		if rule.Action.Type != "expire" || rule.Selection.CountNumber >= spares {
+			return nil
+		}
+		return &p.Rules[i]
+	}
+	return nil
+}
+
+// fits reports whether an image with these tags falls under the rule: it must have a
+// tag for every prefix or pattern of the rule.
+func (r lifecycleRule) fits(tags []string) bool {
+	switch r.Selection.TagStatus {
+	case "any":
+		return true
+	case "untagged":
+		return len(tags) == 0
+	}
+	for _, prefix := range r.Selection.TagPrefixes {
+		if !slices.ContainsFunc(tags, func(tag string) bool { return strings.HasPrefix(tag, prefix) }) {
+			return false
+		}
+	}
+	for _, pattern := range r.Selection.TagPatterns {
+		if !slices.ContainsFunc(tags, func(tag string) bool { return matchesWildcard(pattern, tag) }) {
+			return false
+		}
+	}
+	return len(tags) > 0
+}
+
+// matchesWildcard reports whether s matches a pattern in which '*' stands for any
+// characters, none included.
+func matchesWildcard(pattern, s string) bool {
+	parts := strings.Split(pattern, "*")
+	rest, found := strings.CutPrefix(s, parts[0])
+	if !found || len(parts) == 1 {
+		return found && rest == ""
+	}
+	for _, part := range parts[1 : len(parts)-1] {
+		i := strings.Index(rest, part)
+		if i < 0 {
+			return false
+		}
+		rest = rest[i+len(part):]
+	}
+	return strings.HasSuffix(rest, parts[len(parts)-1])
+}
+
+// String says what the rule does.
+func (r lifecycleRule) String() string {
+	if r.Selection.CountType == "sinceImagePushed" {
+		return fmt.Sprintf("lifecycle rule %d expires images %d %s after they were pushed", r.Priority, r.Selection.CountNumber, r.Selection.CountUnit)
+	}
+	return fmt.Sprintf("lifecycle rule %d keeps %d images and expires older ones", r.Priority, r.Selection.CountNumber)
+}
