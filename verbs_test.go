@@ -445,3 +445,29 @@ func TestDoctor(t *testing.T) {
 		}
 	})
 }
+
+func TestRegisteredTags(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := released(t, "v1")
+		handoff := func(name string) tasuki.Handoff {
+			h := r.handoff
+			h.Name = mustHandoff(name)
+			h.TagParameter = h.Name.TagParameter()
+			return h
+		}
+		r.PutParameter(handoff("early").TagParameter, "initial", "String")
+		r.PutParameter(handoff("hostile").TagParameter, "a@b", "String")
+		handoffs := []tasuki.Handoff{handoff("missing"), handoff("orders"), handoff("early"), handoff("hostile")}
+		registered, err := tasuki.RegisteredTags(t.Context(), r.AWS, handoffs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !registered[0].Tag.IsZero() || registered[1].Tag != mustTag("v1") || !registered[2].Tag.IsZero() || !errors.Is(registered[3].Err, tasuki.ErrInvalid) {
+			t.Errorf("%+v", registered)
+		}
+		r.Before = func(operation, _ string) error { return &tasuki.Error{Op: operation, Kind: tasuki.ErrThrottled} }
+		if _, err := tasuki.RegisteredTags(t.Context(), r.AWS, handoffs); !errors.Is(err, tasuki.ErrThrottled) {
+			t.Errorf("throttled: %v", err)
+		}
+	})
+}

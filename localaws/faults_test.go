@@ -152,13 +152,12 @@ func TestTheSDKRetries(t *testing.T) {
 }
 
 func TestFaultsCountCalls(t *testing.T) {
-	server, c := faulty(t, fault.Rule{Operation: "ssm:GetParameter", Kind: fault.Error, Nth: 2, Times: 1})
+	_, c := faulty(t, fault.Rule{Operation: "ssm:GetParameter", Kind: fault.Error, Nth: 2, Times: 1})
 	for i, want := range []bool{true, false, true} {
 		if _, err := c.get(t.Context(), "/tag"); (err == nil) != want {
 			t.Errorf("call %d: %v", i+1, err)
 		}
 	}
-	_ = server
 }
 
 // Faults that are given at the start strike the first call already.

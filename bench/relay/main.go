@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -24,6 +25,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/tasuki-dev/tasuki"
 	"github.com/tasuki-dev/tasuki/localaws"
@@ -42,7 +44,7 @@ func main() {
 	flag.Parse()
 	b := &bench{program: *program, image: *image}
 	fmt.Printf("Measured %s on %d cores, %s/%s, %s.\n\n| what | figure |\n|---|---|\n", time.Now().UTC().Format("2006-01-02"), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
-	for _, measure := range []func(context.Context) error{b.binary, b.placeholder, b.release, b.reads} {
+	for _, measure := range []func(context.Context) error{b.binary, b.placeholder, b.release, b.reads, b.many} {
 		if err := measure(context.Background()); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)
@@ -356,4 +358,120 @@ func (e *endpoint) besideTheCLI(ctx context.Context) error {
 	slices.Sort(theirs)
 	row("`tasuki resolve` beside one `aws ssm get-parameter`, medians of 5 in turn", "%s, %s", ms(ours[2]), ms(theirs[2]))
 	return nil
+}
+
+// many measures commands over many handoffs.
+func (b *bench) many(ctx context.Context) error {
+	e, err := b.start(latency)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	if _, err := e.ecr.CreateRepository(ctx, &ecr.CreateRepositoryInput{RepositoryName: aws.String("orders")}); err != nil {
+		return err
+	}
+	if _, err := e.tasuki("seed", "orders", "--repository", "orders", "--function", "orders", "--architecture", string(machine())); err != nil {
+		return err
+	}
+	made := 0
+	for _, n := range []int{1, 100, 1000} {
+		if err := e.handoffs(ctx, made, n); err != nil {
+			return err
+		}
+		made = n
+		if n == 100 {
+			if err := e.tags(n); err != nil {
+				return err
+			}
+		}
+		e.Calls().Reset()
+		took, memory, err := e.measured("status", "many/")
+		if err != nil {
+			return err
+		}
+		row(fmt.Sprintf("`tasuki status` of %d handoffs, %s a call", n, latency), "%.1f s, %d calls, %d MB peak memory", took.Seconds(), e.Calls().Count(), memory>>20)
+	}
+	return nil
+}
+
+// handoffs makes handoffs that run the placeholder, up to a number.
+func (e *endpoint) handoffs(ctx context.Context, from, to int) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(32)
+	for i := from; i < to; i++ {
+		group.Go(func() error {
+			name := fmt.Sprintf("many-%d", i)
+			if err := e.function(ctx, name, localaws.Account+".dkr.ecr."+e.Region()+".amazonaws.com/orders:initial"); err != nil {
+				return err
+			}
+			contract := fmt.Sprintf(`{"version":1,"handoff":"many/%d","account":%q,"region":%q,"repository":"%s.dkr.ecr.%s.amazonaws.com/orders","tagParameter":"/tasuki/many/%d/image-tag","placeholderTag":"initial","functions":[{"name":%q,"architecture":%q}]}`,
+				i, localaws.Account, e.Region(), localaws.Account, e.Region(), i, name, machine())
+			for parameter, value := range map[string]string{"contract": contract, "image-tag": "initial"} {
+				_, err := e.ssm.PutParameter(ctx, &ssm.PutParameterInput{
+					Name: aws.String(fmt.Sprintf("/tasuki/many/%d/%s", i, parameter)), Value: &value, Type: ssmtypes.ParameterTypeString,
+				})
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// tags reads the tags of many handoffs, beside one call of the AWS CLI each. The
+// CLI's time is that of ten calls, times as many as would be needed.
+func (e *endpoint) tags(n int) error {
+	args := []string{"resolve", "--tag-only"}
+	for i := range n {
+		args = append(args, fmt.Sprintf("many/%d", i))
+	}
+	e.Calls().Reset()
+	took, _, err := e.measured(args...)
+	if err != nil {
+		return err
+	}
+	calls := e.Calls().Count()
+	if _, err := exec.LookPath("aws"); err != nil {
+		row(fmt.Sprintf("`tasuki resolve --tag-only` of %d handoffs", n), "%s, %d calls", ms(took), calls)
+		return nil
+	}
+	const sample = 10
+	theirs, err := median(1, func() error {
+		for i := range sample {
+			cmd := exec.Command("aws", "ssm", "get-parameter", "--name", fmt.Sprintf("/tasuki/many/%d/image-tag", i))
+			cmd.Env = e.Environ(os.Environ())
+			if err := cmd.Run(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	theirs = theirs * time.Duration(n) / sample
+	row(fmt.Sprintf("`tasuki resolve --tag-only` of %d handoffs, beside `aws ssm get-parameter` for each (measured on %d)", n, sample),
+		"%s, %d calls; %s: %.0f × faster", ms(took), calls, ms(theirs), float64(theirs)/float64(took))
+	return nil
+}
+
+// measured runs the program, and returns how long it took and the most memory that
+// it had, in bytes.
+func (e *endpoint) measured(args ...string) (time.Duration, int64, error) {
+	cmd := exec.Command(e.b.program, args...)
+	cmd.Env = e.Environ(os.Environ())
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	started := time.Now()
+	if err := cmd.Run(); err != nil {
+		return 0, 0, fmt.Errorf("tasuki %s: %w: %s", args[0], err, stderr.String())
+	}
+	took := time.Since(started)
+	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	if !ok {
+		return took, 0, nil
+	}
+	return took, usage.Maxrss << 10, nil
 }

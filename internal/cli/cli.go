@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 	"github.com/tasuki-dev/tasuki"
@@ -84,7 +85,7 @@ func Run(ctx context.Context, args []string, streams Streams, backend awsbackend
 		return exitUsage
 	}
 	p := &printer{streams: streams, format: g.Output, debug: g.Debug}
-	if g.Output == "flat" && parsed.Command() != "resolve" && parsed.Command() != "resolve <handoff>" {
+	if g.Output == "flat" && !strings.HasPrefix(parsed.Command(), "resolve") {
 		p.format = "text"
 		p.failed(usage("--output flat is for resolve only; %s has text and json", parsed.Command()))
 		return exitUsage

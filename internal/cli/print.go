@@ -54,6 +54,13 @@ func (p *printer) warn(warnings ...string) {
 	}
 }
 
+// warnOf prints warnings about a handoff.
+func (p *printer) warnOf(handoff tasuki.HandoffName, warnings []string) {
+	for _, text := range warnings {
+		p.observe(tasuki.Event{Handoff: handoff, Warning: true, Text: text})
+	}
+}
+
 // failed prints why a command failed: for a person on stderr, and, where stdout is
 // read by a program, as the one object there.
 func (p *printer) failed(err error) {

@@ -30,7 +30,7 @@ func (c *reconcileCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	s.warn(r.Warnings...)
+	s.warnOf(h.Name, r.Warnings)
 	result := reconcileResult{
 		Handoff: h.Name.String(), Tag: r.Tag.String(), Digest: r.Digest.String(), ImageURI: r.Image.String(),
 		Origin: r.Origin, Functions: orEmpty(printedChanges(r.Functions)), Warnings: orEmpty(r.Warnings),

@@ -26,7 +26,7 @@ func (c *registerCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	s.warn(registered.Warnings...)
+	s.warnOf(h.Name, registered.Warnings)
 	result := registration(h, tag, registered.Release.Digest(), registered)
 	return s.result(result, func(w io.Writer) {
 		if result.Unchanged {

@@ -87,9 +87,7 @@ func (c *releaseCommand) release(s *session, name string, request tasuki.Release
 	if err != nil {
 		return releaseResult{}, err
 	}
-	for _, warning := range released.Warnings {
-		s.observe(tasuki.Event{Handoff: h.Name, Warning: true, Text: warning})
-	}
+	s.warnOf(h.Name, released.Warnings)
 	result := registration(h, request.Tag, released.Digest, released.Registered)
 	result.SupersededBy = printedRelease(released.SupersededBy)
 	result.Functions = printedChanges(released.Functions)

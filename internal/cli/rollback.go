@@ -29,7 +29,7 @@ func (c *rollbackCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	s.warn(back.Warnings...)
+	s.warnOf(h.Name, back.Warnings)
 	result := registration(h, back.Release.Tag, back.Digest, back.Registered)
 	result.SupersededBy = printedRelease(back.SupersededBy)
 	result.Functions = printedChanges(back.Functions)

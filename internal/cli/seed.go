@@ -40,7 +40,7 @@ func (c *seedCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	s.warn(seeded.Warnings...)
+	s.warnOf(h.Name, seeded.Warnings)
 	result := seedResult{h.Name.String(), h.PlaceholderTag.String(), seeded.Digest.String(), seeded.Image.String(), seeded.Pushed, orEmpty(seeded.Warnings)}
 	return s.result(result, func(w io.Writer) {
 		if result.Pushed {

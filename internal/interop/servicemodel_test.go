@@ -142,23 +142,23 @@ func (m *serviceModel) errorCodes(operation string) []string {
 type variant struct {
 	what  string
 	input map[string]any
-	inURI bool // what is left out stands in the path
 }
 
 // broken returns the input without each of its required members, and with nonsense
-// in each of its enumerations.
+// in each of its enumerations. What stands in the path cannot be left out: the path
+// would be another operation's.
 func (m *serviceModel) broken(shape string, input map[string]any) []variant {
 	var variants []variant
 	m.visit(shape, input, "", func(holder map[string]any, name, path string, member memberModel, required bool) {
 		value := holder[name]
-		if required {
+		if required && member.Location != "uri" {
 			delete(holder, name)
-			variants = append(variants, variant{"without " + path, clone(input), member.Location == "uri"})
+			variants = append(variants, variant{"without " + path, clone(input)})
 			holder[name] = value
 		}
 		if _, isString := value.(string); isString && len(m.Shapes[member.Shape].Enum) > 0 {
 			holder[name] = "Nonsense"
-			variants = append(variants, variant{"with nonsense as " + path, clone(input), false})
+			variants = append(variants, variant{"with nonsense as " + path, clone(input)})
 			holder[name] = value
 		}
 	})

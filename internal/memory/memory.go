@@ -63,6 +63,7 @@ type function struct {
 
 var (
 	_ tasuki.Tags             = (*AWS)(nil)
+	_ tasuki.TagBatchReader   = (*AWS)(nil)
 	_ tasuki.Contracts        = (*AWS)(nil)
 	_ tasuki.Images           = (*AWS)(nil)
 	_ tasuki.Repositories     = (*AWS)(nil)
@@ -104,6 +105,20 @@ func (a *AWS) ReadTag(ctx context.Context, name tasuki.ParameterName) (version t
 		return nil
 	})
 	return version, err
+}
+
+// ReadTags implements [tasuki.TagBatchReader].
+func (a *AWS) ReadTags(ctx context.Context, names ...tasuki.ParameterName) (found map[tasuki.ParameterName]tasuki.ParameterVersion, err error) {
+	err = a.do(ctx, "ReadTags", "", func() error {
+		found = map[tasuki.ParameterName]tasuki.ParameterVersion{}
+		for _, name := range names {
+			if versions := a.parameters[name]; len(versions) > 0 {
+				found[name] = versions[len(versions)-1]
+			}
+		}
+		return nil
+	})
+	return found, err
 }
 
 // TagHistory implements [tasuki.TagHistory].

@@ -61,6 +61,9 @@ func (s *Service) tagResource(_ context.Context, in *api.TagResourceInput) (*api
 	if err != nil {
 		return nil, err
 	}
+	if in.Tags == nil {
+		return nil, invalidParameter("tags", "Member must not be null")
+	}
 	err = s.change(nil, name, func(r *repository) (err error) {
 		r.Tags, err = mergeTags(r.Tags, in.Tags)
 		return err
@@ -72,6 +75,9 @@ func (s *Service) untagResource(_ context.Context, in *api.UntagResourceInput) (
 	name, err := s.named(in.ResourceArn)
 	if err != nil {
 		return nil, err
+	}
+	if in.TagKeys == nil {
+		return nil, invalidParameter("tagKeys", "Member must not be null")
 	}
 	err = s.change(nil, name, func(r *repository) error {
 		maps.DeleteFunc(r.Tags, func(key, _ string) bool { return slices.Contains(in.TagKeys, key) })

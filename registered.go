@@ -1,0 +1,68 @@
+package tasuki
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// TagBatchReader reads many tag parameters at once.
+type TagBatchReader interface {
+	// ReadTags returns the current versions of the parameters, without their
+	// descriptions. One that SSM does not know is absent from the map; that may be a
+	// stale answer.
+	ReadTags(ctx context.Context, names ...ParameterName) (map[ParameterName]ParameterVersion, error)
+}
+
+// RegisteredTag is what one tag parameter says, unverified.
+type RegisteredTag struct {
+	Tag     Tag   // zero where nothing is registered
+	Version int64 // of the parameter; 0 where there is none
+	Err     error // why the value is no tag; nil where it is one
+}
+
+// RegisteredTags returns what the tag parameters of many handoffs say, in their
+// order. It reads neither ECR nor the functions, so it is fast, and it does not know
+// whether an image is there. As everywhere, a parameter is only believed to be
+// missing when SSM has said so for 5 s; one that cannot be read is an error for all,
+// because it is not known which ones the answer lacks.
+func RegisteredTags(ctx context.Context, tags TagBatchReader, handoffs []Handoff) ([]RegisteredTag, error) {
+	versions := map[ParameterName]ParameterVersion{}
+	_, err := confirm(ctx, func() (bool, error) {
+		var missing []ParameterName
+		for _, h := range handoffs {
+			if _, found := versions[h.TagParameter]; !found {
+				missing = append(missing, h.TagParameter)
+			}
+		}
+		if len(missing) == 0 {
+			return true, nil
+		}
+		found, err := tags.ReadTags(ctx, missing...)
+		for name, version := range found {
+			versions[name] = version
+		}
+		return len(found) == len(missing), err
+	})
+	if err != nil {
+		return nil, err
+	}
+	registered := make([]RegisteredTag, len(handoffs))
+	for i, h := range handoffs {
+		version, found := versions[h.TagParameter]
+		if !found {
+			continue
+		}
+		registered[i].Version = version.Version
+		release, err := h.release(version)
+		switch {
+		case errors.Is(err, ErrInvalid):
+			registered[i].Err = err
+		case err != nil:
+			return nil, fmt.Errorf("handoff %s: %w", h.Name, err)
+		case release != nil:
+			registered[i].Tag = release.Tag
+		}
+	}
+	return registered, nil
+}
