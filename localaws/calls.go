@@ -13,7 +13,7 @@ type Call struct {
 	Operation string        `json:"operation"` // as in "GetParameter"; "PUT manifests" for the registry
 	Principal string        `json:"principal,omitempty"`
 	Started   time.Time     `json:"started"`
-	Took      time.Duration `json:"took"` // nanoseconds
+	Took      time.Duration `json:"took"`   // nanoseconds
 	Status    int           `json:"status"` // HTTP status; 0 where no answer was sent
 	Code      string        `json:"code,omitempty"`
 }

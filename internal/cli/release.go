@@ -56,7 +56,7 @@ func (c *releaseCommand) Run(s *session) error {
 			return err
 		}
 		defer source.Close()
-		request.Source = image.Release{Source: source, Registry: s.registry}
+		request.Source = image.Release{Source: source, Registry: s.registry, Options: image.PushOptions{Progress: s.progress()}}
 	}
 	if len(names) <= 1 {
 		result, err := c.release(s, first(names), request)

@@ -34,7 +34,7 @@ func (c *seedCommand) Run(s *session) error {
 			return err
 		}
 		defer source.Close()
-		placeholder = image.Release{Source: source, Registry: s.registry}
+		placeholder = image.Release{Source: source, Registry: s.registry, Options: image.PushOptions{Progress: s.progress()}}
 	}
 	seeded, err := s.resolver(placeholder).Seed(s.ctx, h)
 	if err != nil {
