@@ -15,18 +15,21 @@ import (
 	"github.com/tasuki-dev/tasuki/localaws/state"
 )
 
-// latest is the version that is not published, the only one so far.
+// latest is the version of a function that is not published.
 const latest = "$LATEST"
 
-// functions holds every function under its name.
+// functions holds every function, the unpublished version of it, under its name.
 var functions = state.Table[function]{Name: "lambda.functions"}
 
-// function is a function as it is stored.
+// function is a function as it is stored: the version that is not published, or a
+// published one, which is made ready once and never changed.
 type function struct {
-	Name     string
-	Tags     map[string]string
-	Revision string // a new one at every change, the end of an update included
-	Modified time.Time
+	Name      string
+	Number    string // of a published version; "" for the unpublished one
+	Published int64  // the highest number that a version was given, if this is the unpublished one
+	Tags      map[string]string
+	Revision  string // a new one at every change, the end of an update included
+	Modified  time.Time
 
 	State        types.State
 	StateReason  string
@@ -41,7 +44,7 @@ type function struct {
 
 // version is code and configuration, as they are invoked together.
 type version struct {
-	ID            string // a new one for every change: environments belong to it
+	ID            string // a new one for every change, and published along: environments belong to it
 	PackageType   types.PackageType
 	Architecture  types.Architecture
 	Image         image  // of an image function
@@ -70,6 +73,25 @@ type image struct {
 	Env        []string
 }
 
+// created returns a function, or a published version of it, that is being created.
+func created(name, number string) function {
+	return function{
+		Name: name, Number: number, Revision: newID(), Modified: time.Now().UTC(),
+		State: types.StatePending, StateReason: "The function is being created.", StateCode: types.StateReasonCodeCreating,
+	}
+}
+
+// label names the version as the function itself is told.
+func (f *function) label() string {
+	if f.Number == "" {
+		return latest
+	}
+	return f.Number
+}
+
+// key is what the pool knows the version by.
+func (f *function) key() key { return key{f.Name, f.label()} }
+
 // busy reports whether the function is being created or changed.
 func (f *function) busy() bool { return f.Next != nil }
 
@@ -81,19 +103,34 @@ func (f *function) shown() *version {
 	return f.Current
 }
 
-// begin makes v the version that is being made ready.
-func (f *function) begin(v version) *version {
+// begin makes v what is being made ready, and publishes it too where that is asked
+// for. It returns what has to be stored and finished.
+func (f *function) begin(v version, publish bool) []function {
 	v.ID = newID()
-	f.Next, f.Revision, f.Modified = &v, newID(), time.Now().UTC()
+	f.Next, f.Modified = &v, time.Now().UTC()
+	f.revise()
 	if f.State != types.StatePending {
 		f.Update, f.UpdateReason, f.UpdateCode = types.LastUpdateStatusInProgress, "", ""
 	}
-	return f.Next
+	if !publish {
+		return []function{*f}
+	}
+	published := f.publish(v)
+	return []function{*f, published}
+}
+
+// revise gives the unpublished version another revision. A published one has the
+// same from the beginning, also when it has become active.
+func (f *function) revise() {
+	if f.Number == "" {
+		f.Revision = newID()
+	}
 }
 
 // complete ends a creation or an update that succeeded.
 func (f *function) complete() {
-	f.Current, f.Next, f.Revision = f.Next, nil, newID()
+	f.Current, f.Next = f.Next, nil
+	f.revise()
 	f.State, f.StateReason, f.StateCode = types.StateActive, "", ""
 	f.Update, f.UpdateReason, f.UpdateCode = types.LastUpdateStatusSuccessful, "", ""
 }
@@ -104,7 +141,8 @@ func (f *function) fail(why failure) {
 		f.Current = f.Next
 		f.State, f.StateReason, f.StateCode = types.StateFailed, why.reason, types.StateReasonCode(why.code)
 	}
-	f.Next, f.Revision = nil, newID()
+	f.Next = nil
+	f.revise()
 	f.Update, f.UpdateReason, f.UpdateCode = types.LastUpdateStatusFailed, why.reason, why.code
 }
 
@@ -132,11 +170,12 @@ func (v *version) codeSHA256() string {
 	return base64.StdEncoding.EncodeToString(sum)
 }
 
-// configuration is the function in Lambda's words.
-func (s *Service) configuration(f *function) *types.FunctionConfiguration {
+// configuration is the function in Lambda's words. Its ARN ends in the qualifier
+// that was asked for, if one was.
+func (s *Service) configuration(f *function, qualifier string) *types.FunctionConfiguration {
 	v := f.shown()
 	c := &types.FunctionConfiguration{
-		FunctionName: &f.Name, FunctionArn: aws.String(s.arn(f.Name)), Version: aws.String(latest), RevisionId: &f.Revision,
+		FunctionName: &f.Name, FunctionArn: aws.String(s.arn(reference{f.Name, qualifier})), Version: aws.String(f.label()), RevisionId: &f.Revision,
 		LastModified: aws.String(f.Modified.Format("2006-01-02T15:04:05.000+0000")),
 		PackageType:  v.PackageType, Architectures: []types.Architecture{v.Architecture}, CodeSha256: aws.String(v.codeSHA256()), CodeSize: v.CodeSize,
 		Role: &v.Role, Description: &v.Description, MemorySize: &v.Memory, Timeout: &v.Timeout, Runtime: v.Runtime,
@@ -156,8 +195,20 @@ func (s *Service) configuration(f *function) *types.FunctionConfiguration {
 	return c
 }
 
-func (s *Service) arn(name string) string {
-	return "arn:aws:lambda:" + s.o.Region + ":" + s.o.Account + ":function:" + name
+// listed is the function as lists have it: they leave the states out.
+func (s *Service) listed(f *function, qualifier string) types.FunctionConfiguration {
+	c := s.configuration(f, qualifier)
+	c.State, c.StateReason, c.StateReasonCode = "", nil, ""
+	c.LastUpdateStatus, c.LastUpdateStatusReason, c.LastUpdateStatusReasonCode = "", nil, ""
+	return *c
+}
+
+func (s *Service) arn(r reference) string {
+	arn := "arn:aws:lambda:" + s.o.Region + ":" + s.o.Account + ":function:" + r.name
+	if r.qualifier != "" {
+		arn += ":" + r.qualifier
+	}
+	return arn
 }
 
 func logGroup(name string) string { return "/aws/lambda/" + name }

@@ -7,13 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"github.com/tasuki-dev/tasuki/localaws/sandbox"
+	"github.com/tasuki-dev/tasuki/localaws/state"
 	"github.com/tasuki-dev/tasuki/localaws/wire"
 )
 
@@ -34,7 +37,7 @@ type outcome struct {
 }
 
 func (s *Service) invoke(_ context.Context, r *wire.Request, path map[string]string) (wire.Answer, error) {
-	f, err := s.named(r, path)
+	f, err := s.invoked(r, path)
 	if err != nil {
 		return wire.Answer{}, err
 	}
@@ -43,14 +46,18 @@ func (s *Service) invoke(_ context.Context, r *wire.Request, path map[string]str
 	if err != nil {
 		return wire.Answer{}, err
 	}
+	logType := types.LogType(r.HTTP.Header.Get("X-Amz-Log-Type"))
+	if logType != "" && !slices.Contains(logType.Values(), logType) {
+		return wire.Answer{}, constraint(logType, "logType", "satisfy enum value set: [None, Tail]")
+	}
 	clientContext, err := base64.StdEncoding.DecodeString(r.HTTP.Header.Get("X-Amz-Client-Context"))
 	if err != nil {
 		return wire.Answer{}, wire.Errorf("InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object.")
 	}
 	if f.State != types.StateActive {
-		return wire.Answer{}, conflict("The operation cannot be performed at this time. The function is currently in the following state: %s", f.State)
+		return wire.Answer{}, notIn(f.State)
 	}
-	call := invocation{r.ID, f.Name, f.Current, payload, string(clientContext)}
+	call := invocation{r.ID, f.key(), f.Current, payload, string(clientContext)}
 	switch kind {
 	case types.InvocationTypeDryRun:
 		return wire.Answer{Status: http.StatusNoContent}, nil
@@ -65,14 +72,35 @@ func (s *Service) invoke(_ context.Context, r *wire.Request, path map[string]str
 	if err != nil {
 		return wire.Answer{}, wire.Errorf("ServiceException", "%v", err).WithStatus(http.StatusInternalServerError)
 	}
-	header := http.Header{"Content-Type": {"application/json"}, "X-Amz-Executed-Version": {latest}}
+	header := http.Header{"Content-Type": {"application/json"}, "X-Amz-Executed-Version": {f.label()}}
 	if out.failed {
 		header.Set("X-Amz-Function-Error", "Unhandled")
 	}
-	if types.LogType(r.HTTP.Header.Get("X-Amz-Log-Type")) == types.LogTypeTail {
+	if logType == types.LogTypeTail {
 		header.Set("X-Amz-Log-Result", base64.StdEncoding.EncodeToString(out.log))
 	}
 	return wire.Answer{Status: http.StatusOK, Header: header, Body: out.payload}, nil
+}
+
+// invoked returns the version of a function that an invocation is for: of an alias
+// that shares its traffic out, one by chance.
+func (s *Service) invoked(r *wire.Request, path map[string]string) (f function, err error) {
+	ref, err := s.parseReference(path["FunctionName"], r.HTTP.URL.Query().Get("Qualifier"))
+	if err != nil {
+		return f, err
+	}
+	err = s.o.Store.View(func(tx *state.Tx) error {
+		if ref.isAlias() {
+			a, err := s.findAlias(tx, ref)
+			if err != nil {
+				return err
+			}
+			ref.qualifier = a.route(rand.Float64())
+		}
+		f, err = s.find(tx, ref)
+		return err
+	})
+	return f, err
 }
 
 // checkPayload returns what the function gets: an empty object for nothing.
@@ -99,7 +127,7 @@ func checkPayload(kind types.InvocationType, payload []byte) ([]byte, error) {
 // invocation is one event for one version of a function.
 type invocation struct {
 	id            string
-	name          string
+	key           key
 	version       *version
 	payload       []byte
 	clientContext string
@@ -111,7 +139,7 @@ func (s *Service) deliver(call invocation) {
 	for attempt := 1; ; attempt++ {
 		out, err := s.run(s.ctx, call)
 		if err != nil {
-			s.logs.write(call.name, []byte("RequestId: "+call.id+" "+err.Error()+"\n"))
+			s.logs.write(call.key.name, []byte("RequestId: "+call.id+" "+err.Error()+"\n"))
 		}
 		if err == nil && !out.failed || attempt == eventAttempts {
 			return
@@ -129,16 +157,15 @@ func (s *Service) deliver(call invocation) {
 // error is one of the host's.
 func (s *Service) run(ctx context.Context, call invocation) (outcome, error) {
 	timeout := time.Duration(call.version.Timeout) * time.Second
-	k := key{call.name, latest}
-	e := s.pool.take(k, call.version.ID)
-	for ; e != nil; e = s.pool.take(k, call.version.ID) {
+	e := s.pool.take(call.key, call.version.ID)
+	for ; e != nil; e = s.pool.take(call.key, call.version.ID) {
 		out, err := s.runIn(ctx, e, call, time.Now().Add(timeout), 0)
 		if !errors.Is(err, sandbox.ErrGone) {
 			return out, err
 		}
 	}
-	log := &stream{logs: s.logs, name: call.name}
-	e, deadline, err := s.startFor(ctx, call, k, log)
+	log := &stream{logs: s.logs, name: call.key.name}
+	e, deadline, err := s.startFor(ctx, call, log)
 	if err != nil {
 		return s.notStarted(call, log, err)
 	}
@@ -152,7 +179,7 @@ func (s *Service) run(ctx context.Context, call invocation) (outcome, error) {
 // startFor starts an environment, and says until when the invocation may run. As on
 // AWS, the time to initialise is not the invocation's, unless it is over the limit:
 // then the function is started once more, on the invocation's account.
-func (s *Service) startFor(ctx context.Context, call invocation, k key, log *stream) (*environment, time.Time, error) {
+func (s *Service) startFor(ctx context.Context, call invocation, log *stream) (*environment, time.Time, error) {
 	config := s.sandboxConfig(call, log)
 	timeout := time.Duration(call.version.Timeout) * time.Second
 	started, err := sandbox.Start(ctx, config)
@@ -165,7 +192,7 @@ func (s *Service) startFor(ctx context.Context, call invocation, k key, log *str
 	if err != nil {
 		return nil, deadline, err
 	}
-	return &environment{Environment: started, key: k, id: call.version.ID, log: log}, deadline, nil
+	return &environment{Environment: started, key: call.key, id: call.version.ID, log: log}, deadline, nil
 }
 
 // notStarted is the outcome of an invocation without an environment.
@@ -179,7 +206,7 @@ func (s *Service) notStarted(call invocation, log *stream, err error) (outcome, 
 		return outcome{}, err
 	}
 	log.linef("INIT_REPORT Phase: init\tStatus: error\tError Type: %s", fault.Type)
-	log.linef("START RequestId: %s Version: %s", call.id, latest)
+	log.linef("START RequestId: %s Version: %s", call.id, call.key.version)
 	return s.report(call, log, fault, 0, 0), nil
 }
 
@@ -187,7 +214,7 @@ func (s *Service) notStarted(call invocation, log *stream, err error) (outcome, 
 // returns ErrGone where the environment has ended before it took the invocation.
 func (s *Service) runIn(ctx context.Context, e *environment, call invocation, deadline time.Time, init time.Duration) (outcome, error) {
 	defer s.pool.put(e)
-	e.log.linef("START RequestId: %s Version: %s", call.id, latest)
+	e.log.linef("START RequestId: %s Version: %s", call.id, call.key.version)
 	started := time.Now()
 	result, err := e.Invoke(ctx, sandbox.Invocation{
 		ID: call.id, Payload: call.payload, Deadline: deadline, ClientContext: call.clientContext, TraceID: traceID(started, call.id),
@@ -246,16 +273,16 @@ func (s *Service) sandboxConfig(call invocation, log *stream) sandbox.Config {
 	v := call.version
 	env := append([]string{"LANG=en_US.UTF-8", "TZ=:UTC"}, v.Image.Env...)
 	env = append(env,
-		"AWS_LAMBDA_FUNCTION_NAME="+call.name,
-		"AWS_LAMBDA_FUNCTION_VERSION="+latest,
+		"AWS_LAMBDA_FUNCTION_NAME="+call.key.name,
+		"AWS_LAMBDA_FUNCTION_VERSION="+call.key.version,
 		fmt.Sprintf("AWS_LAMBDA_FUNCTION_MEMORY_SIZE=%d", v.Memory),
-		"AWS_LAMBDA_LOG_GROUP_NAME="+logGroup(call.name),
-		"AWS_LAMBDA_LOG_STREAM_NAME="+time.Now().UTC().Format("2006/01/02")+"/["+latest+"]"+strings.ReplaceAll(newID(), "-", ""),
+		"AWS_LAMBDA_LOG_GROUP_NAME="+logGroup(call.key.name),
+		"AWS_LAMBDA_LOG_STREAM_NAME="+time.Now().UTC().Format("2006/01/02")+"/["+call.key.version+"]"+strings.ReplaceAll(newID(), "-", ""),
 		"AWS_LAMBDA_INITIALIZATION_TYPE=on-demand",
 		"AWS_REGION="+s.o.Region,
 		"AWS_DEFAULT_REGION="+s.o.Region,
 		// The local endpoint takes the key for the caller's name.
-		"AWS_ACCESS_KEY_ID="+call.name,
+		"AWS_ACCESS_KEY_ID="+call.key.name,
 		"AWS_SECRET_ACCESS_KEY=local",
 		"AWS_SESSION_TOKEN=local",
 		"LAMBDA_TASK_ROOT=/var/task",
@@ -270,10 +297,14 @@ func (s *Service) sandboxConfig(call invocation, log *stream) sandbox.Config {
 	for name, value := range v.Environment {
 		env = append(env, name+"="+value)
 	}
+	ref := reference{name: call.key.name}
+	if call.key.version != latest {
+		ref.qualifier = call.key.version
+	}
 	command, dir := v.command()
 	return sandbox.Config{
 		Rootfs: v.rootfs(s.o.Store.Dir()), Command: command, WorkingDir: dir, Env: env,
-		Scratch: int(v.Scratch), Function: s.arn(call.name), Output: log,
+		Scratch: int(v.Scratch), Function: s.arn(ref), Output: log,
 	}
 }
 

@@ -42,7 +42,7 @@ type Options struct {
 	Endpoint func() string // for the functions' AWS_ENDPOINT_URL; nil for none
 	Logs     io.Writer     // gets every function's log too, each line after "[name] "; nil for nobody
 
-	UpdateDelay time.Duration // how much longer a creation or an update takes
+	UpdateDelay time.Duration // how much longer it takes to create, update or publish a function
 	RetryDelay  time.Duration // before the first retry of an event, twice as long before the second; 0 for AWS's minute
 }
 
@@ -77,10 +77,14 @@ func New(o Options) (*Service, error) {
 		return nil, fmt.Errorf("take up the functions of %s: %w", o.Store.Dir(), err)
 	}
 	for _, f := range unfinished {
-		s.tasks.Go(func() { s.finish(f.Name, f.Next) })
+		s.tasks.Go(func() { s.finish(f) })
 	}
 	return s, nil
 }
+
+// End ends invocations and updates under way, without waiting for it. Requests may
+// come in still; invocations fail.
+func (s *Service) End() { s.end() }
 
 // Close kills all environments, and returns when nothing of the service runs any
 // more. Updates under way stay as they are, for the next New. No request may come in
@@ -91,20 +95,23 @@ func (s *Service) Close() {
 	s.pool.close()
 }
 
-// sweep removes what is unpacked and belongs to no function, and returns the
-// functions that are being created or changed.
+// sweep removes what is unpacked and belongs to no version of a function, and
+// returns the functions, published versions included, that are being created or
+// changed.
 func (s *Service) sweep() (unfinished []function, err error) {
 	used := map[string]bool{}
 	if err := s.o.Store.View(func(tx *state.Tx) (err error) {
-		for _, f := range functions.All(tx, "", &err) {
-			for _, v := range []*version{f.Current, f.Next} {
-				if v != nil {
-					used[v.rootfs(s.o.Store.Dir())] = true
-					used[v.zip(s.o.Store.Dir())] = true
+		for _, table := range []state.Table[function]{functions, versions} {
+			for _, f := range table.All(tx, "", &err) {
+				for _, v := range []*version{f.Current, f.Next} {
+					if v != nil {
+						used[v.rootfs(s.o.Store.Dir())] = true
+						used[v.zip(s.o.Store.Dir())] = true
+					}
 				}
-			}
-			if f.Next != nil {
-				unfinished = append(unfinished, f)
+				if f.Next != nil {
+					unfinished = append(unfinished, f)
+				}
 			}
 		}
 		return err
@@ -131,6 +138,7 @@ func (s *Service) sweep() (unfinished []function, err error) {
 // Wire returns the service for the dispatcher.
 func (s *Service) Wire() wire.Service {
 	const functions, one = "/2015-03-31/functions", "/2015-03-31/functions/{FunctionName}"
+	const aliases, alias = one + "/aliases", one + "/aliases/{Name}"
 	return &wire.REST{Service: "lambda", Routes: []wire.Route{
 		{Operation: "CreateFunction", Method: "POST", Path: functions, Handle: s.createFunction},
 		{Operation: "ListFunctions", Method: "GET", Path: functions, Handle: s.listFunctions},
@@ -140,6 +148,13 @@ func (s *Service) Wire() wire.Service {
 		{Operation: "UpdateFunctionConfiguration", Method: "PUT", Path: one + "/configuration", Handle: s.updateFunctionConfiguration},
 		{Operation: "UpdateFunctionCode", Method: "PUT", Path: one + "/code", Handle: s.updateFunctionCode},
 		{Operation: "Invoke", Method: "POST", Path: one + "/invocations", Handle: s.invoke},
+		{Operation: "PublishVersion", Method: "POST", Path: one + "/versions", Handle: s.publishVersion},
+		{Operation: "ListVersionsByFunction", Method: "GET", Path: one + "/versions", Handle: s.listVersionsByFunction},
+		{Operation: "CreateAlias", Method: "POST", Path: aliases, Handle: s.createAlias},
+		{Operation: "ListAliases", Method: "GET", Path: aliases, Handle: s.listAliases},
+		{Operation: "GetAlias", Method: "GET", Path: alias, Handle: s.getAlias},
+		{Operation: "UpdateAlias", Method: "PUT", Path: alias, Handle: s.updateAlias},
+		{Operation: "DeleteAlias", Method: "DELETE", Path: alias, Handle: s.deleteAlias},
 		{Operation: "ListTags", Method: "GET", Path: "/2017-03-31/tags/{Resource}", Handle: s.listTags},
 		{Operation: "TagResource", Method: "POST", Path: "/2017-03-31/tags/{Resource}", Handle: s.tagResource},
 		{Operation: "UntagResource", Method: "DELETE", Path: "/2017-03-31/tags/{Resource}", Handle: s.untagResource},

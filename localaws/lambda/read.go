@@ -2,9 +2,9 @@ package lambda
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/http"
-	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -14,15 +14,12 @@ import (
 	"github.com/tasuki-dev/tasuki/localaws/wire"
 )
 
-// longestPage is how many functions ListFunctions answers at most.
-const longestPage = 50
-
 func (s *Service) getFunction(_ context.Context, r *wire.Request, path map[string]string) (wire.Answer, error) {
-	f, err := s.named(r, path)
+	f, qualifier, err := s.named(r, path)
 	if err != nil {
 		return wire.Answer{}, err
 	}
-	out := &sdk.GetFunctionOutput{Configuration: s.configuration(&f), Tags: f.Tags}
+	out := &sdk.GetFunctionOutput{Configuration: s.configuration(&f, qualifier), Tags: f.Tags}
 	if v := f.shown(); v.PackageType == types.PackageTypeImage {
 		out.Code = &types.FunctionCodeLocation{RepositoryType: aws.String("ECR"), ImageUri: &v.Image.URI, ResolvedImageUri: &v.Image.Resolved}
 	} else {
@@ -33,65 +30,82 @@ func (s *Service) getFunction(_ context.Context, r *wire.Request, path map[strin
 }
 
 func (s *Service) getFunctionConfiguration(_ context.Context, r *wire.Request, path map[string]string) (wire.Answer, error) {
-	f, err := s.named(r, path)
+	f, qualifier, err := s.named(r, path)
 	if err != nil {
 		return wire.Answer{}, err
 	}
-	return wire.JSONAnswer(http.StatusOK, s.configuration(&f))
+	return wire.JSONAnswer(http.StatusOK, s.configuration(&f, qualifier))
 }
 
 func (s *Service) listFunctions(_ context.Context, r *wire.Request, _ map[string]string) (wire.Answer, error) {
 	query := r.HTTP.URL.Query()
-	if query.Get("MasterRegion") != "" {
-		return wire.Answer{}, notProvided("Member MasterRegion")
+	if err := refuseMembers(map[string]bool{"MasterRegion": query.Get("MasterRegion") != "", "FunctionVersion": query.Get("FunctionVersion") != ""}); err != nil {
+		return wire.Answer{}, err
 	}
-	page := longestPage
-	if given := query.Get("MaxItems"); given != "" {
-		n, err := strconv.Atoi(given)
-		if err != nil || n < 1 {
-			return wire.Answer{}, constraint(given, "maxItems", "have value greater than or equal to 1")
-		}
-		page = min(n, longestPage)
-	}
-	marker := query.Get("Marker")
 	out := &sdk.ListFunctionsOutput{Functions: []types.FunctionConfiguration{}}
-	err := s.o.Store.View(func(tx *state.Tx) (err error) {
-		for name, f := range functions.All(tx, "", &err) {
-			if name <= marker {
-				continue
-			}
-			if len(out.Functions) == page {
-				out.NextMarker = out.Functions[page-1].FunctionName
-				break
-			}
-			c := s.configuration(&f)
-			// Lambda leaves the states out of lists.
-			c.State, c.StateReason, c.StateReasonCode = "", nil, ""
-			c.LastUpdateStatus, c.LastUpdateStatusReason, c.LastUpdateStatusReasonCode = "", nil, ""
-			out.Functions = append(out.Functions, *c)
+	if err := s.o.Store.View(func(tx *state.Tx) error {
+		var unread error
+		page, next, err := paged(query, functions.All(tx, "", &unread))
+		if err != nil || unread != nil {
+			return errors.Join(err, unread)
 		}
-		return err
-	})
-	if err != nil {
+		out.NextMarker = next
+		for _, f := range page {
+			out.Functions = append(out.Functions, s.listed(&f, ""))
+		}
+		return nil
+	}); err != nil {
 		return wire.Answer{}, err
 	}
 	return wire.JSONAnswer(http.StatusOK, out)
 }
 
 func (s *Service) deleteFunction(_ context.Context, r *wire.Request, path map[string]string) (wire.Answer, error) {
-	f, err := s.named(r, path)
-	if err != nil {
+	ref, err := s.parseReference(path["FunctionName"], r.HTTP.URL.Query().Get("Qualifier"))
+	switch {
+	case err != nil:
 		return wire.Answer{}, err
+	case ref.qualifier == latest:
+		return wire.Answer{}, invalid("$LATEST version cannot be deleted without deleting the function.")
+	case ref.isAlias():
+		return wire.Answer{}, invalid("Deletion of aliases is not currently supported.")
+	case ref.qualifier != "":
+		return s.deleteVersion(ref)
 	}
-	if err := s.o.Store.Update(func(tx *state.Tx) error {
-		if _, err := s.find(tx, f.Name); err != nil {
+	var gone []function
+	if err := s.o.Store.Update(func(tx *state.Tx) (err error) {
+		f, err := s.find(tx, ref)
+		if err != nil {
 			return err
 		}
-		return functions.Delete(tx, f.Name)
+		for _, v := range f.withVersions(tx, &err) {
+			gone = append(gone, v)
+		}
+		var leading []alias
+		for _, a := range aliases.All(tx, f.Name+":", &err) {
+			leading = append(leading, a)
+		}
+		if err != nil {
+			return err
+		}
+		for _, a := range leading {
+			if err := aliases.Delete(tx, a.key()); err != nil {
+				return err
+			}
+		}
+		for _, v := range gone {
+			table, key := v.place()
+			if err := table.Delete(tx, key); err != nil {
+				return err
+			}
+		}
+		return nil
 	}); err != nil {
 		return wire.Answer{}, err
 	}
-	s.pool.promote(key{f.Name, latest}, deleted)
+	for _, v := range gone {
+		s.pool.promote(v.key(), deleted)
+	}
 	return wire.Answer{Status: http.StatusNoContent}, nil
 }
 
@@ -111,13 +125,20 @@ func (s *Service) tagResource(_ context.Context, r *wire.Request, path map[strin
 	if err != nil {
 		return wire.Answer{}, err
 	}
+	if in.Tags == nil {
+		return wire.Answer{}, missing("tags")
+	}
 	_, err = s.tagged(path, func(tags map[string]string) { maps.Copy(tags, in.Tags) })
 	return wire.Answer{Status: http.StatusNoContent}, err
 }
 
 func (s *Service) untagResource(_ context.Context, r *wire.Request, path map[string]string) (wire.Answer, error) {
+	names := r.HTTP.URL.Query()["tagKeys"]
+	if len(names) == 0 {
+		return wire.Answer{}, missing("tagKeys")
+	}
 	_, err := s.tagged(path, func(tags map[string]string) {
-		for _, name := range r.HTTP.URL.Query()["tagKeys"] {
+		for _, name := range names {
 			delete(tags, name)
 		}
 	})
@@ -126,26 +147,29 @@ func (s *Service) untagResource(_ context.Context, r *wire.Request, path map[str
 
 // tagged returns the function of a tagging request, with its tags changed by edit.
 func (s *Service) tagged(path map[string]string, edit func(tags map[string]string)) (f function, err error) {
-	name, err := s.parseName(path["Resource"], "")
+	ref, err := s.parseReference(path["Resource"], "")
 	if err != nil {
 		return f, err
 	}
+	if ref.qualifier != "" {
+		return f, invalid("Tags on function aliases and versions are not supported. Please specify a function ARN.")
+	}
 	if edit == nil {
 		err = s.o.Store.View(func(tx *state.Tx) error {
-			f, err = s.find(tx, name)
+			f, err = s.find(tx, ref)
 			return err
 		})
 		return f, err
 	}
 	err = s.o.Store.Update(func(tx *state.Tx) error {
-		if f, err = s.find(tx, name); err != nil {
+		if f, err = s.find(tx, ref); err != nil {
 			return err
 		}
 		if f.Tags == nil {
 			f.Tags = map[string]string{}
 		}
 		edit(f.Tags)
-		return functions.Put(tx, name, f)
+		return put(tx, f)
 	})
 	return f, err
 }

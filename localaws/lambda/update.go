@@ -28,7 +28,7 @@ func (s *Service) createFunction(ctx context.Context, r *wire.Request, _ map[str
 	if err != nil {
 		return wire.Answer{}, err
 	}
-	name, err := s.parseName(aws.ToString(in.FunctionName), "")
+	name, err := s.parseName(aws.ToString(in.FunctionName))
 	if err != nil {
 		return wire.Answer{}, err
 	}
@@ -36,7 +36,7 @@ func (s *Service) createFunction(ctx context.Context, r *wire.Request, _ map[str
 		"CapacityProviderConfig": in.CapacityProviderConfig != nil, "CodeSigningConfigArn": in.CodeSigningConfigArn != nil,
 		"DeadLetterConfig": in.DeadLetterConfig != nil, "DurableConfig": in.DurableConfig != nil, "FileSystemConfigs": len(in.FileSystemConfigs) > 0,
 		"KMSKeyArn": in.KMSKeyArn != nil, "Layers": len(in.Layers) > 0, "LoggingConfig": in.LoggingConfig != nil,
-		"Publish": in.Publish, "PublishTo": in.PublishTo != "", "SnapStart": in.SnapStart != nil && in.SnapStart.ApplyOn != types.SnapStartApplyOnNone,
+		"PublishTo": in.PublishTo != "", "SnapStart": in.SnapStart != nil && in.SnapStart.ApplyOn != types.SnapStartApplyOnNone,
 		"TenancyConfig": in.TenancyConfig != nil, "TracingConfig": in.TracingConfig != nil && in.TracingConfig.Mode != types.TracingModePassThrough,
 		"VpcConfig": in.VpcConfig != nil && len(in.VpcConfig.SubnetIds)+len(in.VpcConfig.SecurityGroupIds) > 0,
 	}); err != nil {
@@ -64,10 +64,9 @@ func (s *Service) createFunction(ctx context.Context, r *wire.Request, _ map[str
 	if err := s.setCode(ctx, &v, source{image: code.ImageUri, zip: code.ZipFile, s3: code.S3Bucket != nil || code.S3Key != nil}); err != nil {
 		return wire.Answer{}, err
 	}
-	f := function{
-		Name: name, Tags: in.Tags,
-		State: types.StatePending, StateReason: "The function is being created.", StateCode: types.StateReasonCodeCreating,
-	}
+	f := created(name, "")
+	f.Tags = in.Tags
+	var changed []function
 	if err := s.o.Store.Update(func(tx *state.Tx) error {
 		if _, found, err := functions.Get(tx, name); err != nil || found {
 			if err == nil {
@@ -75,13 +74,12 @@ func (s *Service) createFunction(ctx context.Context, r *wire.Request, _ map[str
 			}
 			return err
 		}
-		f.begin(v)
-		return functions.Put(tx, name, f)
+		changed = f.begin(v, in.Publish)
+		return put(tx, changed...)
 	}); err != nil {
 		return wire.Answer{}, err
 	}
-	s.tasks.Go(func() { s.finish(name, f.Next) })
-	return wire.JSONAnswer(http.StatusCreated, s.configuration(&f))
+	return wire.JSONAnswer(http.StatusCreated, s.configuration(s.finishAll(changed), ""))
 }
 
 // set takes over what is given of the members that have a default.
@@ -92,8 +90,8 @@ func (v *version) set(memory, timeout *int32, scratch *types.EphemeralStorage, e
 	if timeout != nil {
 		v.Timeout = *timeout
 	}
-	if scratch != nil && scratch.Size != nil {
-		v.Scratch = *scratch.Size
+	if scratch != nil {
+		v.Scratch = aws.ToInt32(scratch.Size) // required: 0 is out of bounds
 	}
 	if environment != nil {
 		v.Environment = maps.Clone(environment.Variables)
@@ -132,10 +130,10 @@ func (s *Service) updateFunctionCode(ctx context.Context, r *wire.Request, path 
 	if err != nil {
 		return wire.Answer{}, err
 	}
-	if err := refuseMembers(map[string]bool{"Publish": in.Publish, "PublishTo": in.PublishTo != "", "SourceKMSKeyArn": in.SourceKMSKeyArn != nil}); err != nil {
+	if err := refuseMembers(map[string]bool{"PublishTo": in.PublishTo != "", "SourceKMSKeyArn": in.SourceKMSKeyArn != nil}); err != nil {
 		return wire.Answer{}, err
 	}
-	f, err := s.named(r, path)
+	f, err := s.unpublished(path)
 	if err != nil {
 		return wire.Answer{}, err
 	}
@@ -147,10 +145,10 @@ func (s *Service) updateFunctionCode(ctx context.Context, r *wire.Request, path 
 	if err := s.setCode(ctx, &code, source{image: in.ImageUri, zip: in.ZipFile, s3: in.S3Bucket != nil || in.S3Key != nil}); err != nil {
 		return wire.Answer{}, err
 	}
-	return s.change(f.Name, in.RevisionId, in.DryRun, func(v *version) error {
+	return s.update(f.Name, change{revision: in.RevisionId, dryRun: in.DryRun, publish: in.Publish, edit: func(v *version) error {
 		v.Image, v.ZipSHA256, v.CodeSize, v.Architecture = code.Image, code.ZipSHA256, code.CodeSize, arch
 		return nil
-	})
+	}})
 }
 
 func (s *Service) updateFunctionConfiguration(_ context.Context, r *wire.Request, path map[string]string) (wire.Answer, error) {
@@ -168,11 +166,11 @@ func (s *Service) updateFunctionConfiguration(_ context.Context, r *wire.Request
 	}); err != nil {
 		return wire.Answer{}, err
 	}
-	f, err := s.named(r, path)
+	name, err := s.parseName(path["FunctionName"])
 	if err != nil {
 		return wire.Answer{}, err
 	}
-	return s.change(f.Name, in.RevisionId, false, func(v *version) error {
+	return s.update(name, change{revision: in.RevisionId, edit: func(v *version) error {
 		if in.Role != nil {
 			v.Role = *in.Role
 		}
@@ -190,48 +188,61 @@ func (s *Service) updateFunctionConfiguration(_ context.Context, r *wire.Request
 		}
 		v.set(in.MemorySize, in.Timeout, in.EphemeralStorage, in.Environment)
 		return v.check()
-	})
+	}})
 }
 
-// change begins an update of a function that is at the revision, where one is given,
-// and not being changed.
-func (s *Service) change(name string, revision *string, dryRun bool, edit func(*version) error) (wire.Answer, error) {
-	var f function
-	if err := s.o.Store.Update(func(tx *state.Tx) (err error) {
-		if f, err = s.find(tx, name); err != nil {
+// change is what an update changes of a function.
+type change struct {
+	revision *string // that the function must be at; nil for any
+	dryRun   bool    // to change nothing, and answer as if
+	publish  bool    // to publish the result
+	edit     func(*version) error
+}
+
+// update begins an update of a function that is not being changed.
+func (s *Service) update(name string, c change) (wire.Answer, error) {
+	var changed []function
+	if err := s.o.Store.Update(func(tx *state.Tx) error {
+		f, err := s.find(tx, reference{name: name})
+		if err != nil {
 			return err
 		}
-		switch {
-		case f.State == types.StatePending:
-			return conflict("The operation cannot be performed at this time. The function is currently in the following state: %s", f.State)
-		case f.busy():
-			return conflict("The operation cannot be performed at this time. An update is in progress for resource: %s", s.arn(name))
-		case revision != nil && *revision != f.Revision:
-			return wire.Errorf("PreconditionFailedException", "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id").WithStatus(http.StatusPreconditionFailed)
+		if err := s.mustBeStill(&f, c.revision); err != nil {
+			return err
 		}
 		v := *f.Current
-		if err := edit(&v); err != nil {
+		if err := c.edit(&v); err != nil {
 			return err
 		}
-		if dryRun {
+		if c.dryRun {
 			f.Current = &v
+			changed = []function{f}
 			return nil
 		}
-		f.begin(v)
-		return functions.Put(tx, name, f)
+		changed = f.begin(v, c.publish)
+		return put(tx, changed...)
 	}); err != nil {
 		return wire.Answer{}, err
 	}
-	if f.busy() {
-		s.tasks.Go(func() { s.finish(name, f.Next) })
-	}
-	return wire.JSONAnswer(http.StatusOK, s.configuration(&f))
+	f := s.finishAll(changed)
+	return wire.JSONAnswer(http.StatusOK, s.configuration(f, f.Number))
 }
 
-// finish makes a function's next version ready and puts it in force. It leaves
-// everything as it is when the service ends meanwhile.
-func (s *Service) finish(name string, next *version) {
-	why := s.prepare(s.ctx, next)
+// finishAll begins to make ready what a request has changed, and returns what it is
+// answered with: the published version, if there is one.
+func (s *Service) finishAll(changed []function) *function {
+	for _, f := range changed {
+		if f.busy() {
+			s.tasks.Go(func() { s.finish(f) })
+		}
+	}
+	return &changed[len(changed)-1]
+}
+
+// finish makes the next version of a function, or a published version, ready and
+// puts it in force. It leaves everything as it is when the service ends meanwhile.
+func (s *Service) finish(begun function) {
+	why := s.prepare(s.ctx, begun.Next)
 	select {
 	case <-s.ctx.Done():
 	case <-time.After(s.o.UpdateDelay):
@@ -241,8 +252,9 @@ func (s *Service) finish(name string, next *version) {
 	}
 	live := ""
 	err := s.o.Store.Update(func(tx *state.Tx) error {
-		f, found, err := functions.Get(tx, name)
-		if err != nil || !found || f.Next == nil || f.Next.ID != next.ID {
+		table, key := begun.place()
+		f, found, err := table.Get(tx, key)
+		if err != nil || !found || f.Next == nil || f.Next.ID != begun.Next.ID {
 			return err // deleted meanwhile
 		}
 		if why != nil {
@@ -251,13 +263,13 @@ func (s *Service) finish(name string, next *version) {
 			f.complete()
 		}
 		live = f.Current.ID
-		return functions.Put(tx, name, f)
+		return put(tx, f)
 	})
 	if err != nil {
-		s.logs.write(name, []byte("the function's update could not be stored: "+err.Error()+"\n"))
+		s.logs.write(begun.Name, []byte("the function's update could not be stored: "+err.Error()+"\n"))
 		return
 	}
 	if live != "" {
-		s.pool.promote(key{name, latest}, live)
+		s.pool.promote(begun.key(), live)
 	}
 }

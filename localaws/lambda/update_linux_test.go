@@ -267,12 +267,14 @@ func TestRefusals(t *testing.T) {
 	}
 	_, err := e.UpdateFunctionCode(t.Context(), &sdk.UpdateFunctionCodeInput{FunctionName: aws.String("orders"), ZipFile: []byte("zip")})
 	wantError(t, err, "InvalidParameterValueException", "Please provide ImageUri when updating a function with packageType Image.")
-	_, err = e.update(t, v1, func(in *sdk.UpdateFunctionCodeInput) { in.Publish = true })
-	wantError(t, err, "NotImplemented", "Member Publish of lambda is not provided by tasuki local.")
-	_, err = e.PublishVersion(t.Context(), &sdk.PublishVersionInput{FunctionName: aws.String("orders")})
-	wantError(t, err, "NotImplemented", "POST /2015-03-31/functions/orders/versions of lambda is not provided by tasuki local.")
-	_, err = e.GetFunction(t.Context(), &sdk.GetFunctionInput{FunctionName: aws.String("orders"), Qualifier: aws.String("live")})
-	wantError(t, err, "NotImplemented", "Qualifier live (versions and aliases) of lambda is not provided by tasuki local.")
+	_, err = e.update(t, v1, func(in *sdk.UpdateFunctionCodeInput) {
+		in.PublishTo = types.FunctionVersionLatestPublishedLatestPublished
+	})
+	wantError(t, err, "NotImplemented", "Member PublishTo of lambda is not provided by tasuki local.")
+	_, err = e.GetPolicy(t.Context(), &sdk.GetPolicyInput{FunctionName: aws.String("orders")})
+	wantError(t, err, "NotImplemented", "GET /2015-03-31/functions/orders/policy of lambda is not provided by tasuki local.")
+	_, err = e.ListFunctions(t.Context(), &sdk.ListFunctionsInput{FunctionVersion: types.FunctionVersionAll})
+	wantError(t, err, "NotImplemented", "Member FunctionVersion of lambda is not provided by tasuki local.")
 	_, err = e.GetFunction(t.Context(), &sdk.GetFunctionInput{FunctionName: aws.String("nosuch")})
 	wantError(t, err, "ResourceNotFoundException", "Function not found: arn:aws:lambda:"+region+":"+account+":function:nosuch")
 

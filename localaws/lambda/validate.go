@@ -46,6 +46,11 @@ func constraint(value any, member, rule string) *wire.Error {
 	return wire.Errorf("ValidationException", "1 validation error detected: Value '%v' at '%s' failed to satisfy constraint: Member must %s", value, member, rule)
 }
 
+// missing is the error for a required member that a request lacks.
+func missing(member string) *wire.Error {
+	return wire.Errorf("ValidationException", "1 validation error detected: Value null at '%s' failed to satisfy constraint: Member must not be null", member)
+}
+
 func notProvided(what string) *wire.Error { return wire.NotProvided("lambda", what) }
 
 func conflict(format string, args ...any) *wire.Error {
@@ -67,7 +72,7 @@ func refuseMembers(set map[string]bool) error {
 func (v *version) check() error {
 	switch {
 	case v.Role == "":
-		return wire.Errorf("ValidationException", "1 validation error detected: Value null at 'role' failed to satisfy constraint: Member must not be null")
+		return missing("role")
 	case !roleGrammar.MatchString(v.Role):
 		return constraint(v.Role, "role", `satisfy regular expression pattern: arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+`)
 	case v.Memory < smallestMemory:
@@ -82,13 +87,21 @@ func (v *version) check() error {
 		return constraint(v.Scratch, "ephemeralStorage.size", fmt.Sprintf("have value greater than or equal to %d", defaultScratch))
 	case v.Scratch > largestScratch:
 		return constraint(v.Scratch, "ephemeralStorage.size", fmt.Sprintf("have value less than or equal to %d", largestScratch))
-	case len([]rune(v.Description)) > longestDescription:
-		return constraint(v.Description, "description", fmt.Sprintf("have length less than or equal to %d", longestDescription))
+	}
+	if err := checkDescription(&v.Description); err != nil {
+		return err
 	}
 	if err := checkPackage(v); err != nil {
 		return err
 	}
 	return checkEnvironment(v.Environment)
+}
+
+func checkDescription(given *string) error {
+	if given != nil && len([]rune(*given)) > longestDescription {
+		return constraint(*given, "description", fmt.Sprintf("have length less than or equal to %d", longestDescription))
+	}
+	return nil
 }
 
 // checkPackage checks the members that only one type of package has.
