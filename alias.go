@@ -6,29 +6,31 @@ import (
 	"fmt"
 )
 
-// follow makes an alias point to a version that runs what the function runs, and
-// returns that version. ErrConflict means that somebody else changed the function or
-// the alias.
-func (r Reconciler) follow(ctx context.Context, h Handoff, f Function, name string) (string, error) {
-	alias, err := r.Versions.Alias(ctx, f.Name, name)
+// follow makes the alias that change names point to a version that runs what the
+// function runs, and records that version in change. ErrConflict means that somebody
+// else changed the function or the alias.
+func (r Reconciler) follow(ctx context.Context, h Handoff, f Function, change *FunctionChange) error {
+	alias, err := r.Versions.Alias(ctx, f.Name, change.Alias)
 	if err != nil && !errors.Is(err, ErrMissing) {
-		return "", err
+		return err
 	}
 	if err == nil {
 		version, err := r.Updater.Function(ctx, qualified(f.Name, alias.Version))
 		if err != nil && !errors.Is(err, ErrMissing) {
-			return "", err
+			return err
 		}
 		if err == nil && version.runs(f.Digest) {
-			return alias.Version, nil
+			change.Version = alias.Version
+			return nil
 		}
 	}
-	version, err := r.publish(ctx, h, f)
-	if err != nil {
-		return "", err
+	if change.Version, err = r.publish(ctx, h, f); err != nil {
+		return err
 	}
-	r.say(h, "moving alias %s of function %s to version %s", name, f.Name, version)
-	return version, r.Versions.MoveAlias(ctx, AliasMove{Function: f.Name, Alias: name, Version: version, RevisionID: alias.RevisionID})
+	r.say(h, "moving alias %s of function %s to version %s", change.Alias, f.Name, change.Version)
+	err = r.Versions.MoveAlias(ctx, AliasMove{Function: f.Name, Alias: change.Alias, Version: change.Version, RevisionID: alias.RevisionID})
+	change.begun = change.begun || mayHaveActed(err)
+	return err
 }
 
 // publish publishes the function as it is, and waits until the version can be used.

@@ -28,6 +28,8 @@ type FunctionChange struct {
 	To      Digest // what it runs now
 	Alias   string // the alias that follows releases; "" for none
 	Version string // what the alias points to now, or was published; "" for none
+
+	begun bool // the function or its alias may have been changed, even where the change was not seen to its end
 }
 
 // Changed reports whether the function's image was changed.
@@ -40,23 +42,35 @@ const mostPasses = 20
 
 // Reconcile makes the functions run what the tag parameter says, until both agree:
 // it reads the parameter again after it has changed a function, because somebody
-// may have registered another release meanwhile.
+// may have registered another release meanwhile. An error of type [UndoError] says
+// that a function may have been changed before it was known that all run it.
 func (r Reconciler) Reconcile(ctx context.Context, h Handoff) (Reconciled, error) {
-	return r.reconcile(ctx, h, 0)
+	end, err := r.reconcile(ctx, h, 0)
+	if err == nil {
+		return end, nil
+	}
+	for _, change := range end.Functions {
+		if change.begun {
+			return Reconciled{}, &UndoError{Err: err, Undo: fmt.Errorf("function %s may have been changed before that", change.Name), Hint: mend(h)}
+		}
+	}
+	return Reconciled{}, err
 }
 
-// reconcile is Reconcile that does not believe a version of the parameter before atLeast.
+// reconcile is Reconcile that does not believe a version of the parameter before
+// atLeast. With an error it returns what it did to the functions until then.
 func (r Reconciler) reconcile(ctx context.Context, h Handoff, atLeast int64) (Reconciled, error) {
 	if len(h.Functions) == 0 {
 		return Reconciled{}, noFunctions(h)
 	}
 	changes := make([]FunctionChange, len(h.Functions))
+	begun := Reconciled{Functions: changes}
 	between := pause{next: 200 * time.Millisecond, longest: 5 * time.Second}
 	var last error
 	for range mostPasses {
 		want, err := r.resolve(ctx, h, atLeast)
 		if err != nil {
-			return Reconciled{}, err
+			return begun, err
 		}
 		var updates []func() error
 		for i, target := range h.Functions {
@@ -64,12 +78,12 @@ func (r Reconciler) reconcile(ctx context.Context, h Handoff, atLeast int64) (Re
 		}
 		last = allTogether(updates...)
 		if last != nil && !errors.Is(last, ErrConflict) {
-			return Reconciled{}, last
+			return begun, last
 		}
 		if last == nil {
 			still, version, err := r.stillWanted(ctx, h, want)
 			if err != nil {
-				return Reconciled{}, err
+				return begun, err
 			}
 			if still {
 				r.protect(ctx, h, want.manifest, want.protected)
@@ -80,10 +94,10 @@ func (r Reconciler) reconcile(ctx context.Context, h Handoff, atLeast int64) (Re
 			last = fmt.Errorf("the tag parameter %s keeps changing", h.TagParameter)
 		}
 		if err := between.wait(ctx); err != nil {
-			return Reconciled{}, err
+			return begun, err
 		}
 	}
-	return Reconciled{}, &Error{
+	return begun, &Error{
 		Op: "reconcile", Side: SideFunction, Subject: h.Name.s, Kind: ErrConflict, Err: last,
 		Hint: fmt.Sprintf("Somebody else keeps changing this handoff: look at tasuki status %s, and run tasuki reconcile %s when it is quiet.", h.Name, h.Name),
 	}
@@ -127,7 +141,12 @@ func (r Reconciler) converge(ctx context.Context, h Handoff, target FunctionTarg
 	}
 	if !f.runs(image.Ref.digest) {
 		r.say(h, "updating function %s from %s to %s", f.Name, f.Digest.Short(), image.Ref.digest.Short())
-		if f, err = r.put(ctx, f, image); err != nil {
+		err := r.begin(ctx, f, image)
+		change.begun = change.begun || mayHaveActed(err)
+		if err != nil {
+			return err
+		}
+		if f, err = r.complete(ctx, f.Name, image); err != nil {
 			return err
 		}
 	}
@@ -136,24 +155,33 @@ func (r Reconciler) converge(ctx context.Context, h Handoff, target FunctionTarg
 		return nil
 	}
 	change.Alias = target.Alias
-	change.Version, err = r.follow(ctx, h, f, target.Alias)
-	return err
+	return r.follow(ctx, h, f, change)
 }
 
 // put puts an image into a function that is as f says, and waits for the end.
 func (r Reconciler) put(ctx context.Context, f Function, image ImageURI) (Function, error) {
-	if err := f.mustRunImages(); err != nil {
+	if err := r.begin(ctx, f, image); err != nil {
 		return Function{}, err
+	}
+	return r.complete(ctx, f.Name, image)
+}
+
+// begin begins to put an image into a function that is as f says.
+func (r Reconciler) begin(ctx context.Context, f Function, image ImageURI) error {
+	if err := f.mustRunImages(); err != nil {
+		return err
 	}
 	_, err := r.Updater.UpdateCode(ctx, CodeUpdate{Function: f.Name, Image: image, Architecture: f.Architecture, RevisionID: f.RevisionID})
-	if err != nil {
-		return Function{}, err
-	}
+	return err
+}
+
+// complete waits for the end of an update that puts image into a function.
+func (r Reconciler) complete(ctx context.Context, name string, image ImageURI) (Function, error) {
 	// No update is done at once: to ask at once would be a call for nothing.
 	if err := sleep(ctx, firstPoll); err != nil {
 		return Function{}, err
 	}
-	now, err := r.settled(ctx, f.Name)
+	now, err := r.settled(ctx, name)
 	if err != nil {
 		return Function{}, err
 	}
@@ -161,9 +189,15 @@ func (r Reconciler) put(ctx context.Context, f Function, image ImageURI) (Functi
 		return Function{}, now.updateFailed(image)
 	}
 	if now.Digest != image.Ref.digest {
-		return Function{}, &Error{Op: "update", Side: SideFunction, Subject: f.Name, Kind: ErrConflict, Err: fmt.Errorf("somebody else put %s into it meanwhile", now.Digest.Short())}
+		return Function{}, &Error{Op: "update", Side: SideFunction, Subject: name, Kind: ErrConflict, Err: fmt.Errorf("somebody else put %s into it meanwhile", now.Digest.Short())}
 	}
 	return now, nil
+}
+
+// mayHaveActed reports whether a call that ended in err may have done what it was
+// asked. A conflict may be with the same call, repeated after its answer was lost.
+func mayHaveActed(err error) bool {
+	return err == nil || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrConflict) || errors.Is(err, context.Canceled)
 }
 
 // updateFailed says why Lambda did not take an image.

@@ -63,7 +63,7 @@ func (r Registrar) Register(ctx context.Context, h Handoff, tag Tag, from Proven
 	}
 	registered, err := r.write(ctx, h, newRecord(h, tag, image.Digest(), from), before)
 	registered.Warnings = append(warnings, registered.Warnings...)
-	return registered, err
+	return registered, written(err, fmt.Sprintf("Register it again; tasuki status %s shows what is registered.", h.Name))
 }
 
 // mayRelease refuses tags that say "no release yet".
@@ -121,7 +121,7 @@ func (r Registrar) write(ctx context.Context, h Handoff, record Record, before *
 	version, err := r.Writer.WriteTag(ctx, h.TagParameter, record.Tag, description)
 	if err != nil {
 		if errors.Is(err, ErrUnavailable) || errors.Is(err, context.Canceled) {
-			version, err = r.findWrite(context.WithoutCancel(ctx), h, record, err)
+			version, err = r.findWrite(context.WithoutCancel(ctx), h, record, before, err)
 		}
 		if err != nil {
 			return registered, err
@@ -137,19 +137,27 @@ func (r Registrar) write(ctx context.Context, h Handoff, record Record, before *
 }
 
 // findWrite looks for a record whose writing was not answered, for as long as a
-// read may be stale. It returns lost when the record is not there.
-func (r Registrar) findWrite(ctx context.Context, h Handoff, record Record, lost error) (int64, error) {
+// read may be stale. It returns lost when it was not written. Where others have
+// written more than one version since before, ours may be among those that are
+// not shown any more.
+func (r Registrar) findWrite(ctx context.Context, h Handoff, record Record, before *Release, lost error) (int64, error) {
 	var version ParameterVersion
 	found, err := confirm(ctx, func() (_ bool, err error) {
 		version, err = r.Tags.ReadTag(ctx, h.TagParameter)
 		written, none := ParseRecord(version.Description)
 		return none == nil && written.ID == record.ID, err
 	})
+	next := int64(1)
+	if before != nil {
+		next = before.Version.Version + 1
+	}
 	switch {
 	case found:
 		return version.Version, nil
 	case err != nil && !errors.Is(err, ErrMissing):
 		return 0, &unknownWrite{errors.Join(lost, err)}
+	case err == nil && version.Version > next:
+		return 0, &unknownWrite{fmt.Errorf("%w; if it was, somebody else has registered %s since", lost, version.Value)}
 	}
 	return 0, lost
 }
@@ -161,3 +169,13 @@ func (u *unknownWrite) Error() string {
 	return fmt.Sprintf("it is not known whether the tag was registered: %v", u.err)
 }
 func (u *unknownWrite) Unwrap() error { return u.err }
+
+// written returns err as an [UndoError] with the hint where it is not known whether
+// a write happened, and else as it is.
+func written(err error, hint string) error {
+	var unknown *unknownWrite
+	if !errors.As(err, &unknown) {
+		return err
+	}
+	return &UndoError{Err: err, Undo: errors.New("it may have been written"), Hint: hint}
+}

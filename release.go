@@ -299,13 +299,21 @@ func (r Releaser) undo(ctx context.Context, h Handoff, checked preflight, failed
 	}
 	r.warn(h, fmt.Sprintf("putting the functions back, because the release failed: %v", failed))
 	registered, err := r.registered(ctx, h, 0)
+	if err == nil && registered == nil {
+		if err = r.putBack(ctx, h, checked); err == nil {
+			// Somebody may have registered the very image that was taken from him now.
+			registered, err = r.registered(ctx, h, 0)
+		}
+	}
 	if err == nil && registered != nil {
 		_, err = r.reconcile(ctx, h, registered.Version.Version)
-	} else if err == nil {
-		err = r.putBack(ctx, h, checked)
 	}
 	if err != nil {
-		return &UndoError{Err: failed, Undo: err, Hint: mend(h)}
+		hint := mend(h)
+		if checked.before == nil && registered == nil {
+			hint = fmt.Sprintf("Run the release again, and look at tasuki status %s: while no release is registered, tasuki reconcile %s has nothing to put back.", h.Name, h.Name)
+		}
+		return &UndoError{Err: failed, Undo: err, Hint: hint}
 	}
 	return failed
 }

@@ -52,11 +52,7 @@ func (r Rollbacker) Rollback(ctx context.Context, h Handoff, req RollbackRequest
 	back.Registered, err = registrar.write(ctx, h, newRecord(h, target.Tag, back.Digest, req.From), current)
 	back.Warnings = append(warnings, back.Warnings...)
 	if err != nil {
-		var unknown *unknownWrite
-		if errors.As(err, &unknown) {
-			return RolledBack{}, &UndoError{Err: err, Undo: errors.New("it may have been written"), Hint: mend(h)}
-		}
-		return RolledBack{}, err
+		return RolledBack{}, written(err, mend(h))
 	}
 	end, err := r.finish(ctx, h, back.Registered)
 	if err != nil {

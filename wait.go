@@ -39,11 +39,14 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // confirm calls read until it can be believed or 5 s have passed, and returns what
 // the last one returned. A read that finds nothing (ErrMissing), or that does not
-// believe what it found, is repeated; any other error ends it.
+// believe what it found, is repeated; any other error ends it. The seconds count
+// from the first answer to the beginning of the last read: one read that took five
+// seconds is still only one.
 func confirm(ctx context.Context, read func() (believed bool, err error)) (bool, error) {
 	between := pause{next: 250 * time.Millisecond, longest: time.Second}
-	deadline := time.Now().Add(confirmWithin)
+	var deadline time.Time
 	for {
+		began := time.Now()
 		believed, err := read()
 		if believed && err == nil {
 			return true, nil
@@ -51,7 +54,9 @@ func confirm(ctx context.Context, read func() (believed bool, err error)) (bool,
 		if err != nil && !errors.Is(err, ErrMissing) {
 			return false, err
 		}
-		if time.Now().After(deadline) {
+		if deadline.IsZero() {
+			deadline = time.Now().Add(confirmWithin)
+		} else if !began.Before(deadline) {
 			return false, err
 		}
 		if err := between.wait(ctx); err != nil {

@@ -65,6 +65,7 @@ func TestScripts(t *testing.T) {
 			"parameter":  bound((*relay).parameter),
 			"forget":     bound((*relay).forget),
 			"untag":      bound((*relay).untag),
+			"alias":      bound((*relay).alias),
 			"lifecycle":  bound((*relay).lifecycle),
 			"invoke":     bound((*relay).invoke),
 			"fault":      bound((*relay).fault),
@@ -238,6 +239,12 @@ func (r *relay) untag(_ *testscript.TestScript, args []string) error {
 		id = ecrtypes.ImageIdentifier{ImageDigest: &args[1]}
 	}
 	_, err := r.ecr.BatchDeleteImage(context.Background(), &ecr.BatchDeleteImageInput{RepositoryName: &args[0], ImageIds: []ecrtypes.ImageIdentifier{id}})
+	return err
+}
+
+// alias points an alias to a version, as somebody would by hand: alias FUNCTION ALIAS VERSION
+func (r *relay) alias(_ *testscript.TestScript, args []string) error {
+	_, err := r.lambda.UpdateAlias(context.Background(), &lambda.UpdateAliasInput{FunctionName: &args[0], Name: &args[1], FunctionVersion: &args[2]})
 	return err
 }
 

@@ -482,6 +482,7 @@ func (a *AWS) PublishVersion(ctx context.Context, name string, digest tasuki.Dig
 		}
 		if n := len(f.versions); n == 0 || f.versions[n-1].Digest != digest {
 			f.versions = append(f.versions, f.Function)
+			a.revise(&f.Function) // as Lambda does, though nothing of the function changes
 		}
 		version = strconv.Itoa(len(f.versions))
 		return nil

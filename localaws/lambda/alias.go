@@ -203,10 +203,8 @@ func (s *Service) getAlias(_ context.Context, _ *wire.Request, path map[string]s
 	return wire.JSONAnswer(http.StatusOK, s.aliasConfiguration(&a))
 }
 
-// deleteAlias answers alike whether or not there was such an alias: of DeleteAlias
-// the API knows no error that would tell.
-// deleteAlias deletes an alias. That there is none is no error, of no function either:
-// the operation's model has no such error.
+// deleteAlias answers alike whether or not there was such an alias, or function: of
+// DeleteAlias the API knows no error that would tell.
 func (s *Service) deleteAlias(_ context.Context, _ *wire.Request, path map[string]string) (wire.Answer, error) {
 	ref, err := s.aliasNamed(path)
 	if err != nil {
