@@ -82,15 +82,20 @@ func (r Releaser) Release(ctx context.Context, h Handoff, req ReleaseRequest) (R
 	if err := r.try(ctx, h, req, checked, released.Functions); err != nil {
 		return Released{}, r.undo(ctx, h, checked, err)
 	}
-	registrar := Registrar{r.Resolver, r.Writer}
-	released.Registered, err = registrar.write(ctx, h, newRecord(h, req.Tag, digest, req.From), checked.before)
-	released.Warnings = append(checked.warnings, released.Warnings...)
-	if err != nil {
-		return Released{}, r.undo(ctx, h, checked, err)
-	}
-	end, err := r.finish(ctx, h, released.Registered)
-	if err != nil {
-		return released, err
+	record := newRecord(h, req.Tag, digest, req.From)
+	var end Reconciled
+	for before := checked.before; ; before = end.Release {
+		released.Registered, err = Registrar{r.Resolver, r.Writer}.write(ctx, h, record, before)
+		released.Warnings = append(checked.warnings, released.Warnings...)
+		if err != nil {
+			return Released{}, r.undo(ctx, h, checked, err)
+		}
+		if end, err = r.finish(ctx, h, released.Registered); err != nil {
+			return released, err
+		}
+		if !end.belies(released.Registered) {
+			break
+		}
 	}
 	for i, change := range end.Functions {
 		released.Functions[i].To, released.Functions[i].Alias = change.To, change.Alias
@@ -123,6 +128,13 @@ func (r Reconciled) supersedes(tag Tag, digest Digest) *Release {
 		return nil
 	}
 	return r.Release
+}
+
+// belies reports whether what was taken for registered already is not registered: it
+// was read when SSM had not settled, or somebody else has registered since. It has not
+// been written then, so nothing was superseded.
+func (r Reconciled) belies(registered Registered) bool {
+	return registered.Unchanged && r.supersedes(registered.Release.Tag, registered.Release.Digest()) != nil
 }
 
 // mend is what a person does about a handoff that was left in the middle.
@@ -293,9 +305,13 @@ func (r Releaser) tryOn(ctx context.Context, h Handoff, f Function, image ImageU
 func (r Releaser) undo(ctx context.Context, h Handoff, checked preflight, failed error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWithin)
 	defer cancel()
+	hint := mend(h)
+	if checked.before == nil {
+		hint = fmt.Sprintf("Run the release again, and look at tasuki status %s: while no release is registered, tasuki reconcile %s has nothing to put back.", h.Name, h.Name)
+	}
 	var unknown *unknownWrite
 	if errors.As(failed, &unknown) {
-		return &UndoError{Err: failed, Undo: errors.New("the functions were left with the new image"), Hint: mend(h)}
+		return &UndoError{Err: failed, Undo: errors.New("the functions were left with the new image"), Hint: hint}
 	}
 	r.warn(h, fmt.Sprintf("putting the functions back, because the release failed: %v", failed))
 	registered, err := r.registered(ctx, h, 0)
@@ -309,10 +325,6 @@ func (r Releaser) undo(ctx context.Context, h Handoff, checked preflight, failed
 		_, err = r.reconcile(ctx, h, registered.Version.Version)
 	}
 	if err != nil {
-		hint := mend(h)
-		if checked.before == nil && registered == nil {
-			hint = fmt.Sprintf("Run the release again, and look at tasuki status %s: while no release is registered, tasuki reconcile %s has nothing to put back.", h.Name, h.Name)
-		}
 		return &UndoError{Err: failed, Undo: err, Hint: hint}
 	}
 	return failed

@@ -48,15 +48,20 @@ func (r Rollbacker) Rollback(ctx context.Context, h Handoff, req RollbackRequest
 		req.From.Commit = cmp.Or(target.Record.Commit, req.From.Commit)
 	}
 	back := RolledBack{Digest: image.Digest()}
-	registrar := Registrar{r.Resolver, r.Writer}
-	back.Registered, err = registrar.write(ctx, h, newRecord(h, target.Tag, back.Digest, req.From), current)
-	back.Warnings = append(warnings, back.Warnings...)
-	if err != nil {
-		return RolledBack{}, written(err, mend(h))
-	}
-	end, err := r.finish(ctx, h, back.Registered)
-	if err != nil {
-		return back, err
+	record := newRecord(h, target.Tag, back.Digest, req.From)
+	var end Reconciled
+	for ; ; current = end.Release {
+		back.Registered, err = Registrar{r.Resolver, r.Writer}.write(ctx, h, record, current)
+		back.Warnings = append(warnings, back.Warnings...)
+		if err != nil {
+			return RolledBack{}, written(err, mend(h))
+		}
+		if end, err = r.finish(ctx, h, back.Registered); err != nil {
+			return back, err
+		}
+		if !end.belies(back.Registered) {
+			break
+		}
 	}
 	back.Functions = end.Functions
 	back.SupersededBy = end.supersedes(target.Tag, back.Digest)

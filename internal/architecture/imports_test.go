@@ -40,6 +40,7 @@ var allowed = map[string][]string{
 	"internal/conformance":  {""},
 	"internal/explore":      {"", "internal/memory"},
 	"internal/interop":      nil,
+	"internal/proof":        nil,
 	"internal/cli":          {"", "awsbackend", "image", "lambdaimage", "placeholder", "localaws", "localaws/fault"},
 	"bench/relay":           {"", "localaws", "localaws/sandbox", "placeholder"},
 	"cmd/tasuki":            {"internal/cli", "localaws/sandbox"},

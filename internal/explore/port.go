@@ -1,0 +1,305 @@
+package explore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tasuki-dev/tasuki"
+)
+
+// Port is the account as one command sees it: every operation stops at a gate.
+type Port struct {
+	Handoff tasuki.Handoff
+
+	run     *run
+	attempt *attempt
+}
+
+var (
+	_ tasuki.Tags            = (*Port)(nil)
+	_ tasuki.Images          = (*Port)(nil)
+	_ tasuki.FunctionUpdater = (*Port)(nil)
+)
+
+// Resolver returns the domain's resolver on this port.
+func (p *Port) Resolver() tasuki.Resolver {
+	return tasuki.Resolver{Tags: p, Functions: p, Images: p, Placeholder: seed{p}}
+}
+
+// Reconciler returns the domain's reconciler on this port.
+func (p *Port) Reconciler() tasuki.Reconciler {
+	return tasuki.Reconciler{Resolver: p.Resolver(), Updater: p}
+}
+
+// Image returns the URI of an image by its name, by digest.
+func (p *Port) Image(name string) tasuki.ImageURI { return p.run.account.fix.uri(name) }
+
+// Record returns the description with which a release of the image is registered.
+func (p *Port) Record(name string) (tag tasuki.Tag, description string, err error) {
+	fix := p.run.account.fix
+	if tag, err = fix.tag(name); err != nil {
+		return tag, "", err
+	}
+	description, err = tasuki.Record{Tag: tag, Digest: fix.images[name].Manifest.Digest, Repository: fix.handoff.Repository, ID: p.attempt.name}.Description()
+	return tag, description, err
+}
+
+// operation is what stands at a gate.
+type operation struct {
+	name    string
+	subject string // what else tells it from another operation of the same actor at the same time
+
+	effect  bool // it changes something
+	service bool // CloudFormation does it, which has no faults here
+	patient bool // it waits until no update of the function is under way
+}
+
+// The operations.
+var (
+	readTag        = operation{name: "ReadTag"}
+	readHistory    = operation{name: "TagHistory"}
+	writeTag       = operation{name: "WriteTag", effect: true}
+	readImages     = operation{name: "Manifests"}
+	readConfig     = operation{name: "Config"}
+	push           = operation{name: "Push", effect: true}
+	readFunction   = operation{name: "Function"}
+	updateCode     = operation{name: "UpdateCode", effect: true}
+	stackCreates   = operation{name: "CreateFunction", effect: true, service: true}
+	stackUpdates   = operation{name: "UpdateCode", effect: true, service: true}
+	stackRollsBack = operation{name: "UpdateCode", effect: true, service: true, patient: true}
+	stackWaits     = operation{name: "wait for the function", service: true, patient: true}
+)
+
+// verdict is what happens to an operation at its gate.
+type verdict string
+
+const (
+	goesOn     verdict = ""
+	dies       verdict = "crash"
+	isLost     verdict = "lost"
+	isConflict verdict = "lost; a retry is told of a conflict"
+	isDenied   verdict = "denied"
+	isStale    verdict = "stale"
+)
+
+// errDead is what a crashed actor's operations answer. Its goroutines unwind with it:
+// nothing that they do has an effect any more.
+var errDead = errors.New("the actor has crashed")
+
+// pass stops at the gate, performs the operation as the verdict says, and notes the answer.
+func pass[T any](ctx context.Context, p *Port, op operation, perform func(stale bool) (T, string, error)) (T, error) {
+	var none T
+	at := p.run.sites.here()
+	verdict, err := p.run.gate(ctx, p.attempt, op, at)
+	if err != nil {
+		return none, err
+	}
+	note := func(text, revision string, failed bool) {
+		p.run.note(p.attempt, op, verdict, text)
+		p.attempt.remember(p.attempt.command, op, at, answer{text, revision}, failed)
+	}
+	fail := func(kind error) error {
+		return &tasuki.Error{Op: op.name, Side: tasuki.SideCaller, Subject: p.attempt.name, Kind: kind, Err: errors.New("injected")}
+	}
+	switch verdict {
+	case dies:
+		return none, errDead
+	case isDenied:
+		note("denied", "", true)
+		return none, fail(tasuki.ErrDenied)
+	case isLost, isConflict:
+		_, text, err := perform(false)
+		kind := tasuki.ErrUnavailable
+		if verdict == isConflict {
+			kind = tasuki.ErrConflict
+		}
+		if err != nil {
+			text = kindOf(err)
+		}
+		note("("+text+"), answered "+kind.Error(), "", true)
+		return none, fail(kind)
+	}
+	value, text, err := perform(verdict == isStale)
+	if err != nil {
+		text = kindOf(err)
+	}
+	revision := ""
+	if f, is := any(value).(tasuki.Function); is {
+		revision = f.RevisionID
+	}
+	note(text, revision, err != nil && !errors.Is(err, tasuki.ErrMissing))
+	return value, err
+}
+
+// kindOf tells an error as an answer.
+func kindOf(err error) string {
+	for _, kind := range []error{tasuki.ErrMissing, tasuki.ErrDenied, tasuki.ErrThrottled, tasuki.ErrConflict, tasuki.ErrUnavailable, tasuki.ErrInvalid, tasuki.ErrRefused} {
+		if errors.Is(err, kind) {
+			return kind.Error()
+		}
+	}
+	return err.Error()
+}
+
+// ReadTag implements [tasuki.TagReader].
+func (p *Port) ReadTag(ctx context.Context, name tasuki.ParameterName) (tasuki.ParameterVersion, error) {
+	version, err := pass(ctx, p, readTag, func(stale bool) (tasuki.ParameterVersion, string, error) {
+		versions := p.run.account.versions()
+		p.attempt.sees(len(versions), stale)
+		if stale {
+			versions = versions[1:]
+		}
+		if len(versions) == 0 {
+			return tasuki.ParameterVersion{}, "", &tasuki.Error{Op: "read", Side: tasuki.SideTag, Subject: name.String(), Kind: tasuki.ErrMissing}
+		}
+		return versions[0], fmt.Sprintf("%s (version %d)", versions[0].Value, versions[0].Version), nil
+	})
+	p.attempt.answered(err)
+	return version, err
+}
+
+// TagHistory implements [tasuki.TagHistory].
+func (p *Port) TagHistory(ctx context.Context, name tasuki.ParameterName) ([]tasuki.ParameterVersion, error) {
+	return pass(ctx, p, readHistory, func(bool) ([]tasuki.ParameterVersion, string, error) {
+		versions, err := p.run.account.TagHistory(ctx, name)
+		var values []string
+		for _, v := range versions {
+			values = append(values, v.Value)
+		}
+		return versions, strings.Join(values, ", "), err
+	})
+}
+
+// WriteTag implements [tasuki.TagWriter].
+func (p *Port) WriteTag(ctx context.Context, name tasuki.ParameterName, value tasuki.Tag, description string) (int64, error) {
+	return pass(ctx, p, operation{name: writeTag.name, subject: value.String(), effect: true}, func(bool) (int64, string, error) {
+		version, err := p.run.account.WriteTag(ctx, name, value, description)
+		if err == nil {
+			p.run.account.writers = append(p.run.account.writers, p.attempt.name)
+			p.run.checkWrite(p.attempt, value, description)
+		}
+		return version, fmt.Sprintf("version %d", version), err
+	})
+}
+
+// Manifests implements [tasuki.Images].
+func (p *Port) Manifests(ctx context.Context, repository tasuki.Repository, refs ...tasuki.Ref) (map[tasuki.Ref]tasuki.Manifest, error) {
+	return pass(ctx, p, readImages, func(bool) (map[tasuki.Ref]tasuki.Manifest, string, error) {
+		found, err := p.run.account.Manifests(ctx, repository, refs...)
+		var names []string
+		for _, ref := range refs {
+			if manifest, there := found[ref]; there {
+				names = append(names, p.run.account.fix.names[manifest.Digest])
+			}
+		}
+		return found, strings.Join(names, ", "), err
+	})
+}
+
+// Config implements [tasuki.Images].
+func (p *Port) Config(ctx context.Context, repository tasuki.Repository, config tasuki.Descriptor) ([]byte, error) {
+	return pass(ctx, p, readConfig, func(bool) ([]byte, string, error) {
+		b, err := p.run.account.Config(ctx, repository, config)
+		return b, fmt.Sprintf("%d bytes", len(b)), err
+	})
+}
+
+// Function implements [tasuki.FunctionReader].
+func (p *Port) Function(ctx context.Context, name string) (tasuki.Function, error) {
+	return pass(ctx, p, readFunction, func(bool) (tasuki.Function, string, error) {
+		f, err := p.run.account.Function(ctx, name)
+		p.attempt.looked(f.Updating())
+		return f, p.run.account.describe(f), err
+	})
+}
+
+// UpdateCode implements [tasuki.FunctionUpdater]. Without a revision it takes
+// whatever the function has become.
+func (p *Port) UpdateCode(ctx context.Context, update tasuki.CodeUpdate) (tasuki.Function, error) {
+	return p.update(ctx, updateCode, update)
+}
+
+func (p *Port) update(ctx context.Context, op operation, update tasuki.CodeUpdate) (tasuki.Function, error) {
+	a := p.run.account
+	op.subject = a.fix.names[update.Image.Ref.Digest()]
+	return pass(ctx, p, op, func(bool) (tasuki.Function, string, error) {
+		p.run.checkEffect(p.attempt)
+		if f, there := a.live(); there && update.RevisionID == "" {
+			update.RevisionID = f.RevisionID
+		}
+		f, err := a.UpdateCode(ctx, update)
+		if err == nil {
+			p.attempt.updates++
+			a.coming, a.updater = op.subject, p.attempt
+			p.attempt.looked(true)
+		}
+		return f, a.describe(f), err
+	})
+}
+
+// StackUpdates puts an image into the function as CloudFormation does: without a
+// revision. It fails with ErrConflict while another update is under way.
+func (p *Port) StackUpdates(ctx context.Context, image tasuki.ImageURI) error {
+	_, err := p.update(ctx, stackUpdates, tasuki.CodeUpdate{Function: function, Image: image, Architecture: tasuki.X86_64})
+	return err
+}
+
+// StackRollsBack is StackUpdates that waits for another update to end.
+func (p *Port) StackRollsBack(ctx context.Context, image tasuki.ImageURI) error {
+	_, err := p.update(ctx, stackRollsBack, tasuki.CodeUpdate{Function: function, Image: image, Architecture: tasuki.X86_64})
+	return err
+}
+
+// StackWaits waits until no update of the function is under way.
+func (p *Port) StackWaits(ctx context.Context) error {
+	_, err := pass(ctx, p, stackWaits, func(bool) (struct{}, string, error) { return struct{}{}, "done", nil })
+	return err
+}
+
+// StackCreates creates the function as CloudFormation does.
+func (p *Port) StackCreates(ctx context.Context, image tasuki.ImageURI) error {
+	op := stackCreates
+	op.subject = p.run.account.fix.names[image.Ref.Digest()]
+	_, err := pass(ctx, p, op, func(bool) (struct{}, string, error) {
+		p.run.checkEffect(p.attempt)
+		p.run.account.create(image)
+		return struct{}{}, "created", nil
+	})
+	return err
+}
+
+// seed is the placeholder as a source whose push stops at the gate.
+type seed struct{ p *Port }
+
+var _ tasuki.ImageSource = seed{}
+
+// String implements [tasuki.ImageSource].
+func (s seed) String() string { return Placeholder }
+
+// Inspect implements [tasuki.ImageSource].
+func (s seed) Inspect(ctx context.Context, arch tasuki.Architecture) (tasuki.Image, error) {
+	return s.p.run.account.fix.images[Placeholder].Inspect(ctx, arch)
+}
+
+// Push implements [tasuki.ImageSource].
+func (s seed) Push(ctx context.Context, image tasuki.Image, repository tasuki.Repository, tag tasuki.Tag) error {
+	_, err := pass(ctx, s.p, push, func(bool) (struct{}, string, error) {
+		a := s.p.run.account
+		s.p.run.checkEffect(s.p.attempt)
+		err := a.Push(repository, tag, [][]byte{a.fix.images[Placeholder].Config}, image.Manifest)
+		a.ran[Placeholder] = true
+		return struct{}{}, "pushed", err
+	})
+	return err
+}
+
+// pace is how long the explorer lets the clock run after an operation: longer than
+// the domain sleeps between two looks at a function. After a read that finds no
+// parameter it is longer than the domain goes on reading.
+const (
+	pace     = 600 * time.Millisecond
+	missPace = 6 * time.Second
+)
