@@ -87,8 +87,8 @@ func Load(ctx context.Context, o Options) (*Backend, error) {
 	downloads := retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = cfg.RetryMaxAttempts })
 	invoker := lambda.NewFromConfig(cfg, func(o *lambda.Options) {
 		o.Retryer = aws.NopRetryer{}
-		if client, ok := o.HTTPClient.(*awshttp.BuildableClient); ok {
-			o.HTTPClient = client.WithTimeout(longestInvocation)
+		if client, ok := o.HTTPClient.(whole); ok {
+			o.HTTPClient = client.withTimeout(longestInvocation)
 		}
 	})
 	return &Backend{
@@ -121,6 +121,7 @@ func (o Options) load(ctx context.Context) (aws.Config, error) {
 	if cfg.HTTPClient == nil {
 		cfg.HTTPClient = client
 	}
+	cfg.HTTPClient = whole{cfg.HTTPClient}
 	if o.Region != "" {
 		cfg.Region = o.Region
 	}
