@@ -25,6 +25,7 @@ type Record struct {
 	Actor      string
 	Run        string // URL of the CI run
 	ID         string // one for each attempt, to find one's own write again when its answer was lost
+	Rollback   bool   // an earlier release was registered again
 
 	unknown map[string]json.RawMessage
 }
@@ -38,9 +39,10 @@ type wireRecord struct {
 	Actor      string     `json:"actor,omitempty"`
 	Run        string     `json:"run,omitempty"`
 	ID         string     `json:"id,omitempty"`
+	Rollback   bool       `json:"rollback,omitempty"`
 }
 
-var recordFields = []string{"v", "tag", "digest", "repository", "commit", "actor", "run", "id"}
+var recordFields = []string{"v", "tag", "digest", "repository", "commit", "actor", "run", "id", "rollback"}
 
 // ParseRecord reads a description as a record, or says in one sentence why it is none.
 func ParseRecord(description string) (Record, error) {
@@ -62,7 +64,7 @@ func ParseRecord(description string) (Record, error) {
 	if len(all) == 0 {
 		all = nil
 	}
-	return Record{w.Tag, w.Digest, w.Repository, w.Commit, w.Actor, w.Run, w.ID, all}, nil
+	return Record{w.Tag, w.Digest, w.Repository, w.Commit, w.Actor, w.Run, w.ID, w.Rollback, all}, nil
 }
 
 // Description returns the record as it is written: JSON of at most
@@ -71,7 +73,7 @@ func ParseRecord(description string) (Record, error) {
 func (r Record) Description() (string, error) {
 	for _, shorten := range []func(){func() {}, func() { r.unknown = nil }, func() { r.Run = "" }, func() { r.Actor = "" }, func() { r.Commit = "" }} {
 		shorten()
-		b, err := marshalWith(wireRecord{recordVersion, r.Tag, r.Digest, r.Repository, r.Commit, r.Actor, r.Run, r.ID}, r.unknown)
+		b, err := marshalWith(wireRecord{recordVersion, r.Tag, r.Digest, r.Repository, r.Commit, r.Actor, r.Run, r.ID, r.Rollback}, r.unknown)
 		if err != nil {
 			return "", err
 		}

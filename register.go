@@ -61,6 +61,8 @@ func (r Registrar) Register(ctx context.Context, h Handoff, tag Tag, from Proven
 	if err != nil {
 		return Registered{}, err
 	}
+	// It is written even where the parameter says the same already: that may be a
+	// stale answer, and here nobody reads again.
 	registered, err := r.write(ctx, h, newRecord(h, tag, image.Digest(), from), before)
 	registered.Warnings = append(warnings, registered.Warnings...)
 	return registered, written(err, fmt.Sprintf("Register it again; tasuki status %s shows what is registered.", h.Name))
@@ -105,14 +107,19 @@ func newRecord(h Handoff, tag Tag, digest Digest, from Provenance) Record {
 	return Record{Tag: tag, Digest: digest, Repository: h.Repository, Commit: from.Commit, Actor: from.Actor, Run: from.Run, ID: rand.Text()}
 }
 
-// write writes a record, unless the parameter says the same already. When the
-// answer is lost it looks for its own write before it says that it failed.
+// ensure writes a record, unless the parameter says the same already. Whoever calls
+// it reconciles afterwards, and so finds out if that was a stale answer.
+func (r Registrar) ensure(ctx context.Context, h Handoff, record Record, before *Release) (Registered, error) {
+	if before != nil && before.Tag == record.Tag && before.Digest() == record.Digest {
+		return Registered{Release: *before, Previous: before, Unchanged: true}, nil
+	}
+	return r.write(ctx, h, record, before)
+}
+
+// write writes a record. When the answer is lost it looks for its own write before
+// it says that it failed.
 func (r Registrar) write(ctx context.Context, h Handoff, record Record, before *Release) (Registered, error) {
 	registered := Registered{Previous: before}
-	if before != nil && before.Tag == record.Tag && before.Digest() == record.Digest {
-		registered.Release, registered.Unchanged = *before, true
-		return registered, nil
-	}
 	description, err := record.Description()
 	if err != nil {
 		return registered, err

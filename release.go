@@ -85,7 +85,7 @@ func (r Releaser) Release(ctx context.Context, h Handoff, req ReleaseRequest) (R
 	record := newRecord(h, req.Tag, digest, req.From)
 	var end Reconciled
 	for before := checked.before; ; before = end.Release {
-		released.Registered, err = Registrar{r.Resolver, r.Writer}.write(ctx, h, record, before)
+		released.Registered, err = Registrar{r.Resolver, r.Writer}.ensure(ctx, h, record, before)
 		released.Warnings = append(checked.warnings, released.Warnings...)
 		if err != nil {
 			return Released{}, r.undo(ctx, h, checked, err)

@@ -29,7 +29,9 @@ type RolledBack struct {
 }
 
 // Rollback registers an earlier release, the previous one unless the request names
-// it, and reconciles. The target must be among the parameter's last 100 versions,
+// it, and reconciles. Where the current release was rolled back to already, the
+// previous one is not looked for again: a rollback that was interrupted, and is
+// repeated, ends where it was meant to. The target must be among the parameter's last 100 versions,
 // its image in ECR, and right for the functions as they are now; else nothing is
 // changed.
 func (r Rollbacker) Rollback(ctx context.Context, h Handoff, req RollbackRequest) (RolledBack, error) {
@@ -49,9 +51,10 @@ func (r Rollbacker) Rollback(ctx context.Context, h Handoff, req RollbackRequest
 	}
 	back := RolledBack{Digest: image.Digest()}
 	record := newRecord(h, target.Tag, back.Digest, req.From)
+	record.Rollback = true
 	var end Reconciled
 	for ; ; current = end.Release {
-		back.Registered, err = Registrar{r.Resolver, r.Writer}.write(ctx, h, record, current)
+		back.Registered, err = Registrar{r.Resolver, r.Writer}.ensure(ctx, h, record, current)
 		back.Warnings = append(warnings, back.Warnings...)
 		if err != nil {
 			return RolledBack{}, written(err, mend(h))
@@ -85,6 +88,10 @@ func (r Rollbacker) target(ctx context.Context, h Handoff, to Tag) (current *Rel
 	}
 	if err != nil {
 		return nil, Release{}, err
+	}
+	if to.IsZero() && current != nil && current.Record != nil && current.Record.Rollback {
+		r.warn(h, fmt.Sprintf("%s was rolled back to already; to go elsewhere, name the release with --to", current.Tag))
+		return current, *current, nil
 	}
 	if to.IsZero() {
 		if earlier := earlierRelease(h, versions, current); earlier != nil {

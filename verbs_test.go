@@ -44,6 +44,9 @@ func TestRollbackGoesToThePreviousRelease(t *testing.T) { // S13
 		if err != nil || r.runs() != digests[1] || r.registered() != "v2" || back.Previous.Tag != mustTag("v3") {
 			t.Fatalf("%+v, %v; runs %s, registered %q", back, err, r.runs(), r.registered())
 		}
+		if again, err := r.rollback(""); err != nil || !again.Unchanged || r.registered() != "v2" {
+			t.Fatalf("again, as after a kill: %+v, %v; registered %q", again, err, r.registered())
+		}
 		if _, err := r.rollback("v1"); err != nil || r.runs() != digests[0] {
 			t.Fatalf("to v1: %v; runs %s", err, r.runs())
 		}
@@ -51,6 +54,28 @@ func TestRollbackGoesToThePreviousRelease(t *testing.T) { // S13
 			t.Fatalf("to v1 again: %+v, %v", again, err)
 		}
 	})
+}
+
+func TestRegisterDoesNotBelieveOneStaleRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := released(t, "v1", "v2")
+		history, err := r.TagHistory(t.Context(), r.handoff.TagParameter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		registrar := r.registrar()
+		registrar.Tags = staleTags{history[1]}
+		if _, err := registrar.Register(t.Context(), r.handoff, mustTag("v1"), tasuki.Provenance{}); err != nil || r.registered() != "v1" {
+			t.Errorf("%v; registered %q", err, r.registered())
+		}
+	})
+}
+
+// staleTags answers one version, whatever was written since.
+type staleTags struct{ version tasuki.ParameterVersion }
+
+func (s staleTags) ReadTag(context.Context, tasuki.ParameterName) (tasuki.ParameterVersion, error) {
+	return s.version, nil
 }
 
 func TestRollbackGoesToWhatWasReleasedNotToWhereTheTagWasMoved(t *testing.T) {

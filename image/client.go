@@ -14,6 +14,11 @@ import (
 // longestErrorBody bounds what is read of a registry's error.
 const longestErrorBody = 64 << 10
 
+// longestSilence is how long a registry may take to begin its answer, once it has the
+// whole request. The end of a large layer's upload takes it some seconds; one that has
+// stopped answering must not hold a release for ever.
+const longestSilence = 2 * time.Minute
+
 // newTransport returns a transport whose idle connections are our own to close. It
 // keeps one for each blob that is sent at the same time; the default is two.
 func newTransport() *http.Transport {
@@ -23,6 +28,7 @@ func newTransport() *http.Transport {
 	}
 	transport = transport.Clone()
 	transport.MaxIdleConnsPerHost = 2 * parallelBlobs
+	transport.ResponseHeaderTimeout = longestSilence
 	return transport
 }
 

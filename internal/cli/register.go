@@ -29,10 +29,6 @@ func (c *registerCommand) Run(s *session) error {
 	s.warnOf(h.Name, registered.Warnings)
 	result := registration(h, tag, registered.Release.Digest(), registered)
 	return s.result(result, func(w io.Writer) {
-		if result.Unchanged {
-			fmt.Fprintf(w, "%s is registered already (version %d of %s)\n", tag, result.Version, result.Parameter)
-			return
-		}
 		fmt.Fprintf(w, "registered %s as %s (version %d of %s)\n", tag, result.Digest, result.Version, result.Parameter)
 	})
 }
