@@ -206,5 +206,6 @@ type Event struct {
 	Text    string // a sentence, without a full stop
 }
 
-// Observer is told of events as they happen; nil for nobody. It must not block.
+// Observer is told of events as they happen, by several goroutines at once; nil for
+// nobody. It must not block.
 type Observer func(Event)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +21,7 @@ type relay struct {
 	*memory.AWS
 	t       *testing.T
 	handoff tasuki.Handoff
+	mu      sync.Mutex // of the events: functions are updated at once
 	events  []tasuki.Event
 }
 
@@ -37,7 +39,11 @@ func newRelay(t *testing.T) *relay {
 func (r *relay) resolver() tasuki.Resolver {
 	return tasuki.Resolver{
 		Tags: r.AWS, Functions: r.AWS, Images: r.AWS, Rules: lambdaimage.Check, Placeholder: r.source("placeholder"),
-		Observe: func(e tasuki.Event) { r.events = append(r.events, e) },
+		Observe: func(e tasuki.Event) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.events = append(r.events, e)
+		},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -117,16 +118,19 @@ func TestRollbackRefusals(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r, digests := released(t, "v1", "v2")
 				c.prepare(r, digests)
-				before, wrote := r.Before, false
+				before := r.Before
+				var wrote atomic.Bool
 				r.Before = func(operation, subject string) error {
-					wrote = wrote || operation == "WriteTag" || operation == "UpdateCode"
+					if operation == "WriteTag" || operation == "UpdateCode" {
+						wrote.Store(true)
+					}
 					if before != nil {
 						return before(operation, subject)
 					}
 					return nil
 				}
-				if _, err := r.rollback(c.to); !errors.Is(err, c.kind) || wrote {
-					t.Errorf("%v; wrote %v", err, wrote)
+				if _, err := r.rollback(c.to); !errors.Is(err, c.kind) || wrote.Load() {
+					t.Errorf("%v; wrote %v", err, wrote.Load())
 				}
 				r.Before = nil
 				if r.runs() != digests[1] {

@@ -189,6 +189,21 @@ func (r *run) gate(ctx context.Context, attempt *attempt, op operation, at site)
 	}
 }
 
+// standing returns the operations that are held. An actor whose timer ends may come to
+// its gate while the explorer looks.
+func (r *run) standing() []*request {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.waiting)
+}
+
+// over reports whether an attempt has ended.
+func (r *run) over(attempt *attempt) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return attempt.ended
+}
+
 // note records what an operation answered.
 func (r *run) note(attempt *attempt, op operation, v verdict, text string) {
 	step := fmt.Sprintf("%s: %s", attempt.name, op.name)
@@ -321,7 +336,7 @@ func (r *run) take(c choice) {
 // repeats returns how often an operation has been done on end by now, if it reads
 // the parameter and is about to be done again at the same place.
 func (r *run) repeats(done *request) int {
-	again := done.op.name == readTag.name && slices.ContainsFunc(r.waiting, func(req *request) bool {
+	again := done.op.name == readTag.name && slices.ContainsFunc(r.standing(), func(req *request) bool {
 		return req.attempt == done.attempt && req.at.stack == done.at.stack
 	})
 	if !again {
@@ -332,10 +347,10 @@ func (r *run) repeats(done *request) int {
 
 // rest lets the clock run until an attempt stands at a gate or has ended.
 func (r *run) rest(attempt *attempt) {
-	for !attempt.ended {
+	for !r.over(attempt) {
 		time.Sleep(pace)
 		synctest.Wait()
-		if attempt.ended || slices.ContainsFunc(r.waiting, func(req *request) bool { return req.attempt == attempt }) {
+		if r.over(attempt) || slices.ContainsFunc(r.standing(), func(req *request) bool { return req.attempt == attempt }) {
 			return
 		}
 	}
@@ -434,7 +449,7 @@ func (r *run) key() string {
 		}
 		fmt.Fprintf(&b, "%d %d %d %d %d %t %d %t\n", a.repeats, min(a.updates, r.scenario.updates()), min(a.looks, mostLooks), a.newest, a.saw, a.lastStale, a.misses, a.unreadable)
 		a.key(&b, names)
-		for _, req := range r.waiting {
+		for _, req := range r.standing() {
 			if req.attempt == a {
 				fmt.Fprintf(&b, "at %s %s %s\n", req.op.name, req.op.subject, req.at.stack)
 			}
