@@ -116,6 +116,15 @@ func (e *endpoint) tasuki(args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
+// seed makes a repository that holds the placeholder.
+func (e *endpoint) seed(ctx context.Context) error {
+	if _, err := e.ecr.CreateRepository(ctx, &ecr.CreateRepositoryInput{RepositoryName: aws.String("orders")}); err != nil {
+		return err
+	}
+	_, err := e.tasuki("seed", "orders", "--repository", "orders", "--function", "orders", "--architecture", string(machine()))
+	return err
+}
+
 func (e *endpoint) function(ctx context.Context, name, uri string) error {
 	_, err := e.lambda.CreateFunction(ctx, &lambda.CreateFunctionInput{
 		FunctionName: &name, PackageType: types.PackageTypeImage, Code: &types.FunctionCode{ImageUri: &uri},
@@ -300,10 +309,7 @@ func (b *bench) reads(ctx context.Context) error {
 		return err
 	}
 	defer e.Close()
-	if _, err := e.ecr.CreateRepository(ctx, &ecr.CreateRepositoryInput{RepositoryName: aws.String("orders")}); err != nil {
-		return err
-	}
-	if _, err := e.tasuki("seed", "orders", "--repository", "orders", "--function", "orders", "--architecture", string(machine())); err != nil {
+	if err := e.seed(ctx); err != nil {
 		return err
 	}
 	uri := localaws.Account + ".dkr.ecr." + e.Region() + ".amazonaws.com/orders:initial"
@@ -367,10 +373,7 @@ func (b *bench) many(ctx context.Context) error {
 		return err
 	}
 	defer e.Close()
-	if _, err := e.ecr.CreateRepository(ctx, &ecr.CreateRepositoryInput{RepositoryName: aws.String("orders")}); err != nil {
-		return err
-	}
-	if _, err := e.tasuki("seed", "orders", "--repository", "orders", "--function", "orders", "--architecture", string(machine())); err != nil {
+	if err := e.seed(ctx); err != nil {
 		return err
 	}
 	made := 0
