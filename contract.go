@@ -28,6 +28,17 @@ func ParseArchitecture(s string) (Architecture, error) {
 	return "", invalid("%s is not an architecture of Lambda: it is x86_64 or arm64", quote(s))
 }
 
+// ArchitectureFromOCI returns the architecture that image configurations and Go call
+// by a name, and whether Lambda runs it.
+func ArchitectureFromOCI(name string) (Architecture, bool) {
+	for _, a := range []Architecture{X86_64, ARM64} {
+		if a.OCI() == name {
+			return a, true
+		}
+	}
+	return "", false
+}
+
 // OCI returns the architecture in the words of image configurations (Go's GOARCH).
 func (a Architecture) OCI() string {
 	if a == X86_64 {

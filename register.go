@@ -110,7 +110,7 @@ func newRecord(h Handoff, tag Tag, digest Digest, from Provenance) Record {
 // ensure writes a record, unless the parameter says the same already. Whoever calls
 // it reconciles afterwards, and so finds out if that was a stale answer.
 func (r Registrar) ensure(ctx context.Context, h Handoff, record Record, before *Release) (Registered, error) {
-	if before != nil && before.Tag == record.Tag && before.Digest() == record.Digest {
+	if (Release{Tag: record.Tag, Record: &record}).same(before) {
 		return Registered{Release: *before, Previous: before, Unchanged: true}, nil
 	}
 	return r.write(ctx, h, record, before)

@@ -45,14 +45,23 @@ func (b builtin) Inspect(ctx context.Context, arch tasuki.Architecture) (tasuki.
 
 // Push implements [tasuki.ImageSource].
 func (b builtin) Push(ctx context.Context, inspected tasuki.Image, repository tasuki.Repository, tag tasuki.Tag) error {
-	for _, arch := range []tasuki.Architecture{tasuki.X86_64, tasuki.ARM64} {
-		if inspected.Facts.Architecture == arch.OCI() {
-			release, err := b.release(arch)
-			if err != nil {
-				return err
-			}
-			return release.Push(ctx, inspected, repository, tag)
-		}
+	arch, known := tasuki.ArchitectureFromOCI(inspected.Facts.Architecture)
+	if !known {
+		return fmt.Errorf("the built-in placeholder is not for %s", inspected.Facts.Architecture)
 	}
-	return fmt.Errorf("the built-in placeholder is not for %s", inspected.Facts.Architecture)
+	release, err := b.release(arch)
+	if err != nil {
+		return err
+	}
+	return release.Push(ctx, inspected, repository, tag)
+}
+
+// open opens the image that a flag names, bound to ECR's registry. The caller closes
+// its Source.
+func (s *session) open(reference string) (image.Release, error) {
+	source, err := image.Open(s.ctx, reference, image.OpenOptions{})
+	if err != nil {
+		return image.Release{}, err
+	}
+	return image.Release{Source: source, Registry: s.registry, Options: image.PushOptions{Progress: s.progress()}}, nil
 }

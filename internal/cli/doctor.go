@@ -5,7 +5,6 @@ import (
 	"io"
 
 	"github.com/tasuki-dev/tasuki"
-	"github.com/tasuki-dev/tasuki/image"
 )
 
 type doctorCommand struct {
@@ -25,12 +24,12 @@ func (c *doctorCommand) Run(s *session) error {
 	}
 	var source tasuki.ImageSource
 	if c.Image != "" {
-		opened, err := image.Open(s.ctx, c.Image, image.OpenOptions{})
+		opened, err := s.open(c.Image)
 		if err != nil {
 			return err
 		}
-		defer opened.Close()
-		source = image.Release{Source: opened, Registry: s.registry}
+		defer opened.Source.Close()
+		source = opened
 	}
 	doctor := tasuki.Doctor{Reconciler: s.reconciler(nil), History: s.aws.Tags, Repositories: s.aws.Images}
 	found, err := doctor.Examine(s.ctx, h, source)

@@ -5,7 +5,6 @@ import (
 	"io"
 
 	"github.com/tasuki-dev/tasuki"
-	"github.com/tasuki-dev/tasuki/image"
 )
 
 type releaseCommand struct {
@@ -51,12 +50,12 @@ func (c *releaseCommand) Run(s *session) error {
 		request.Gate = s.gate(c.Gate)
 	}
 	if c.Image != "" {
-		source, err := image.Open(s.ctx, c.Image, image.OpenOptions{})
+		opened, err := s.open(c.Image)
 		if err != nil {
 			return err
 		}
-		defer source.Close()
-		request.Source = image.Release{Source: source, Registry: s.registry, Options: image.PushOptions{Progress: s.progress()}}
+		defer opened.Source.Close()
+		request.Source = opened
 	}
 	if len(names) <= 1 {
 		result, err := c.release(s, first(names), request)

@@ -5,7 +5,6 @@ import (
 	"io"
 
 	"github.com/tasuki-dev/tasuki"
-	"github.com/tasuki-dev/tasuki/image"
 )
 
 type seedCommand struct {
@@ -29,12 +28,12 @@ func (c *seedCommand) Run(s *session) error {
 	}
 	var placeholder tasuki.ImageSource = builtin{h.Name, s}
 	if c.Image != "" {
-		source, err := image.Open(s.ctx, c.Image, image.OpenOptions{})
+		opened, err := s.open(c.Image)
 		if err != nil {
 			return err
 		}
-		defer source.Close()
-		placeholder = image.Release{Source: source, Registry: s.registry, Options: image.PushOptions{Progress: s.progress()}}
+		defer opened.Source.Close()
+		placeholder = opened
 	}
 	seeded, err := s.resolver(placeholder).Seed(s.ctx, h)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	api "github.com/aws/aws-sdk-go-v2/service/ecr"
 
-	"github.com/tasuki-dev/tasuki/localaws/state"
 	"github.com/tasuki-dev/tasuki/localaws/wire"
 )
 
@@ -61,44 +60,26 @@ func (s *Service) putLifecyclePolicy(_ context.Context, in *api.PutLifecyclePoli
 	if err := checkLifecycle(in.LifecyclePolicyText); err != nil {
 		return nil, err
 	}
-	err := s.change(in.RegistryId, in.RepositoryName, func(r *repository) error {
-		r.Lifecycle = *in.LifecyclePolicyText
-		return nil
-	})
-	if err != nil {
+	if err := s.putText(lifecycleText, in.RegistryId, in.RepositoryName, *in.LifecyclePolicyText); err != nil {
 		return nil, err
 	}
 	return &api.PutLifecyclePolicyOutput{LifecyclePolicyText: in.LifecyclePolicyText, RegistryId: aws.String(s.account), RepositoryName: in.RepositoryName}, nil
 }
 
 func (s *Service) getLifecyclePolicy(_ context.Context, in *api.GetLifecyclePolicyInput) (*api.GetLifecyclePolicyOutput, error) {
-	var r repository
-	err := s.store.View(func(tx *state.Tx) (err error) {
-		r, err = s.repository(tx, in.RegistryId, in.RepositoryName)
-		return err
-	})
+	content, err := s.getText(lifecycleText, in.RegistryId, in.RepositoryName)
 	if err != nil {
 		return nil, err
 	}
-	if r.Lifecycle == "" {
-		return nil, s.lifecycleNotFound(r)
-	}
-	return &api.GetLifecyclePolicyOutput{LifecyclePolicyText: aws.String(r.Lifecycle), RegistryId: aws.String(s.account), RepositoryName: in.RepositoryName}, nil
+	return &api.GetLifecyclePolicyOutput{LifecyclePolicyText: &content, RegistryId: aws.String(s.account), RepositoryName: in.RepositoryName}, nil
 }
 
 func (s *Service) deleteLifecyclePolicy(_ context.Context, in *api.DeleteLifecyclePolicyInput) (*api.DeleteLifecyclePolicyOutput, error) {
-	var text string
-	err := s.change(in.RegistryId, in.RepositoryName, func(r *repository) error {
-		if r.Lifecycle == "" {
-			return s.lifecycleNotFound(*r)
-		}
-		text, r.Lifecycle = r.Lifecycle, ""
-		return nil
-	})
+	content, err := s.deleteText(lifecycleText, in.RegistryId, in.RepositoryName)
 	if err != nil {
 		return nil, err
 	}
-	return &api.DeleteLifecyclePolicyOutput{LifecyclePolicyText: aws.String(text), RegistryId: aws.String(s.account), RepositoryName: in.RepositoryName}, nil
+	return &api.DeleteLifecyclePolicyOutput{LifecyclePolicyText: &content, RegistryId: aws.String(s.account), RepositoryName: in.RepositoryName}, nil
 }
 
 func (s *Service) lifecycleNotFound(r repository) error {

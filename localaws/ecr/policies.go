@@ -50,48 +50,74 @@ func checkPolicy(text *string) error {
 	return nil
 }
 
+// text is one of the documents that a repository may have: where it is kept, and
+// what is answered where there is none.
+type text struct {
+	of      func(*repository) *string
+	missing func(*Service, repository) error
+}
+
+var (
+	policyText    = text{func(r *repository) *string { return &r.Policy }, (*Service).policyNotFound}
+	lifecycleText = text{func(r *repository) *string { return &r.Lifecycle }, (*Service).lifecycleNotFound}
+)
+
+func (s *Service) putText(t text, registryID, name *string, content string) error {
+	return s.change(registryID, name, func(r *repository) error {
+		*t.of(r) = content
+		return nil
+	})
+}
+
+func (s *Service) getText(t text, registryID, name *string) (content string, err error) {
+	err = s.store.View(func(tx *state.Tx) error {
+		r, err := s.repository(tx, registryID, name)
+		if err != nil {
+			return err
+		}
+		if content = *t.of(&r); content == "" {
+			return t.missing(s, r)
+		}
+		return nil
+	})
+	return content, err
+}
+
+func (s *Service) deleteText(t text, registryID, name *string) (content string, err error) {
+	err = s.change(registryID, name, func(r *repository) error {
+		if content = *t.of(r); content == "" {
+			return t.missing(s, *r)
+		}
+		*t.of(r) = ""
+		return nil
+	})
+	return content, err
+}
+
 func (s *Service) setRepositoryPolicy(_ context.Context, in *api.SetRepositoryPolicyInput) (*api.SetRepositoryPolicyOutput, error) {
 	if err := checkPolicy(in.PolicyText); err != nil {
 		return nil, err
 	}
-	err := s.change(in.RegistryId, in.RepositoryName, func(r *repository) error {
-		r.Policy = *in.PolicyText
-		return nil
-	})
-	if err != nil {
+	if err := s.putText(policyText, in.RegistryId, in.RepositoryName, *in.PolicyText); err != nil {
 		return nil, err
 	}
 	return &api.SetRepositoryPolicyOutput{PolicyText: in.PolicyText, RegistryId: aws.String(s.account), RepositoryName: in.RepositoryName}, nil
 }
 
 func (s *Service) getRepositoryPolicy(_ context.Context, in *api.GetRepositoryPolicyInput) (*api.GetRepositoryPolicyOutput, error) {
-	var r repository
-	err := s.store.View(func(tx *state.Tx) (err error) {
-		r, err = s.repository(tx, in.RegistryId, in.RepositoryName)
-		return err
-	})
+	content, err := s.getText(policyText, in.RegistryId, in.RepositoryName)
 	if err != nil {
 		return nil, err
 	}
-	if r.Policy == "" {
-		return nil, s.policyNotFound(r)
-	}
-	return &api.GetRepositoryPolicyOutput{PolicyText: aws.String(r.Policy), RegistryId: aws.String(s.account), RepositoryName: in.RepositoryName}, nil
+	return &api.GetRepositoryPolicyOutput{PolicyText: &content, RegistryId: aws.String(s.account), RepositoryName: in.RepositoryName}, nil
 }
 
 func (s *Service) deleteRepositoryPolicy(_ context.Context, in *api.DeleteRepositoryPolicyInput) (*api.DeleteRepositoryPolicyOutput, error) {
-	var text string
-	err := s.change(in.RegistryId, in.RepositoryName, func(r *repository) error {
-		if r.Policy == "" {
-			return s.policyNotFound(*r)
-		}
-		text, r.Policy = r.Policy, ""
-		return nil
-	})
+	content, err := s.deleteText(policyText, in.RegistryId, in.RepositoryName)
 	if err != nil {
 		return nil, err
 	}
-	return &api.DeleteRepositoryPolicyOutput{PolicyText: aws.String(text), RegistryId: aws.String(s.account), RepositoryName: in.RepositoryName}, nil
+	return &api.DeleteRepositoryPolicyOutput{PolicyText: &content, RegistryId: aws.String(s.account), RepositoryName: in.RepositoryName}, nil
 }
 
 func (s *Service) policyNotFound(r repository) error {
