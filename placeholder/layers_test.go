@@ -31,7 +31,7 @@ func TestLayersAreBuiltFromTheSources(t *testing.T) {
 	if output, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
-	for _, name := range []string{"layer_amd64.tar.gz", "layer_arm64.tar.gz"} {
+	for _, name := range []string{"layer_amd64.tar.gz", "layer_amd64.diffid", "layer_arm64.tar.gz", "layer_arm64.diffid"} {
 		built, err := os.ReadFile(filepath.Join(out, name))
 		if err != nil {
 			t.Fatal(err)

@@ -11,12 +11,9 @@
 package placeholder
 
 import (
-	"bytes"
-	"compress/gzip"
 	_ "embed"
 	"encoding/json"
 	"fmt"
-	"io"
 
 	"github.com/tasuki-dev/tasuki"
 )
@@ -26,8 +23,14 @@ import (
 //go:embed layer_amd64.tar.gz
 var layerAMD64 string
 
+//go:embed layer_amd64.diffid
+var diffIDAMD64 string
+
 //go:embed layer_arm64.tar.gz
 var layerARM64 string
+
+//go:embed layer_arm64.diffid
+var diffIDARM64 string
 
 // mediaTypeLayer is the type of a layer in Docker's image manifest version 2, schema 2.
 const mediaTypeLayer = "application/vnd.docker.image.rootfs.diff.tar.gzip"
@@ -58,13 +61,9 @@ func Build(handoff tasuki.HandoffName, arch tasuki.Architecture) (Image, error) 
 	if _, err := tasuki.ParseHandoffName(handoff.String()); err != nil {
 		return Image{}, refuse(err)
 	}
-	layer, err := layerOf(arch)
+	layer, diffID, err := layerOf(arch)
 	if err != nil {
 		return Image{}, refuse(err)
-	}
-	diffID, err := diffID(layer)
-	if err != nil {
-		return Image{}, err
 	}
 	config, err := json.Marshal(configDocument{
 		Created:      created,
@@ -100,27 +99,18 @@ func Build(handoff tasuki.HandoffName, arch tasuki.Architecture) (Image, error) 
 	return image, nil
 }
 
-func layerOf(arch tasuki.Architecture) ([]byte, error) {
+// layerOf returns an architecture's layer, and the digest of its tar, by which a
+// configuration names it.
+func layerOf(arch tasuki.Architecture) (layer []byte, diffID tasuki.Digest, err error) {
 	switch arch {
 	case tasuki.X86_64:
-		return []byte(layerAMD64), nil
+		diffID, err = tasuki.ParseDigest(diffIDAMD64)
+		return []byte(layerAMD64), diffID, err
 	case tasuki.ARM64:
-		return []byte(layerARM64), nil
+		diffID, err = tasuki.ParseDigest(diffIDARM64)
+		return []byte(layerARM64), diffID, err
 	}
-	return nil, fmt.Errorf("there is no placeholder for the architecture %q: Lambda's are %s and %s", string(arch), tasuki.X86_64, tasuki.ARM64)
-}
-
-// diffID returns the digest of a layer's tar, by which a configuration names it.
-func diffID(layer []byte) (tasuki.Digest, error) {
-	z, err := gzip.NewReader(bytes.NewReader(layer))
-	if err != nil {
-		return tasuki.Digest{}, fmt.Errorf("read the placeholder's layer: %w", err)
-	}
-	tar, err := io.ReadAll(z)
-	if err != nil {
-		return tasuki.Digest{}, fmt.Errorf("read the placeholder's layer: %w", err)
-	}
-	return tasuki.DigestOf(tar), nil
+	return nil, diffID, fmt.Errorf("there is no placeholder for the architecture %q: Lambda's are %s and %s", string(arch), tasuki.X86_64, tasuki.ARM64)
 }
 
 func describe(mediaType string, content []byte) tasuki.Descriptor {

@@ -1,16 +1,20 @@
 // Command buildlayer writes the layers of the placeholder image: for each
-// architecture a tar.gz that holds the runtime and nothing else. The same sources
-// give the same bytes on every machine.
+// architecture a tar.gz that holds the runtime and nothing else, and beside it the
+// digest of the tar, by which an image's configuration names the layer. The same
+// sources give the same bytes on every machine.
 package main
 
 import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -53,11 +57,15 @@ func run(out string) error {
 		if err != nil {
 			return err
 		}
-		layer, err := pack(binary)
+		layer, diffID, err := pack(binary)
 		if err != nil {
 			return fmt.Errorf("pack the layer for %s: %w", arch, err)
 		}
-		if err := os.WriteFile(filepath.Join(out, "layer_"+arch+".tar.gz"), layer, 0o644); err != nil {
+		name := filepath.Join(out, "layer_"+arch)
+		if err := os.WriteFile(name+".tar.gz", layer, 0o644); err != nil {
+			return err
+		}
+		if err := os.WriteFile(name+".diffid", []byte(diffID), 0o644); err != nil {
 			return err
 		}
 	}
@@ -132,25 +140,27 @@ func build(arch string, env []string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// pack returns a tar.gz that holds binary alone, owned by root and dated 1970.
-func pack(binary []byte) ([]byte, error) {
+// pack returns a tar.gz that holds binary alone, owned by root and dated 1970, and
+// the digest of the tar.
+func pack(binary []byte) (layer []byte, diffID string, err error) {
 	var b bytes.Buffer
 	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	t := tar.NewWriter(z)
+	hash := sha256.New()
+	t := tar.NewWriter(io.MultiWriter(z, hash))
 	header := &tar.Header{Typeflag: tar.TypeReg, Name: program, Size: int64(len(binary)), Mode: 0o755, ModTime: time.Unix(0, 0), Format: tar.FormatUSTAR}
 	if err := t.WriteHeader(header); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if _, err := t.Write(binary); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if err := errors.Join(t.Close(), z.Close()); err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return b.Bytes(), nil
+	return b.Bytes(), "sha256:" + hex.EncodeToString(hash.Sum(nil)), nil
 }
 
 // goCommand runs the go command in env, the process's own where it is nil, and
