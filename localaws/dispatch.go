@@ -12,7 +12,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tasuki-dev/tasuki/localaws/cloudformation/resource"
 	"github.com/tasuki-dev/tasuki/localaws/fault"
+	"github.com/tasuki-dev/tasuki/localaws/lambda"
 	"github.com/tasuki-dev/tasuki/localaws/wire"
 )
 
@@ -24,6 +26,8 @@ const longestBody = 72 << 20
 type dispatcher struct {
 	services []wire.Service
 	registry http.Handler
+	urls     http.Handler // of functions
+	answers  http.Handler // of custom resources
 	region   string
 	latency  time.Duration
 	faults   *fault.Plan
@@ -41,13 +45,24 @@ func (d *dispatcher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.serveRegistry(w, r)
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, longestBody))
-	if err != nil {
-		http.Error(w, "the request's body could not be read: "+err.Error(), http.StatusBadRequest)
+	if strings.HasPrefix(r.URL.Path, resource.AnswerPath) {
+		d.serveAnswer(w, r)
+		return
+	}
+	if strings.HasPrefix(r.URL.Path, lambda.URLPrefix) {
+		d.serveURL(w, r)
 		return
 	}
 	scope := wire.SignatureScope(r)
-	request := &wire.Request{HTTP: r, Body: body, ID: newID(), Service: scope.Service, Region: scope.Region, Principal: scope.AccessKey}
+	request := &wire.Request{HTTP: r, ID: newID(), Service: scope.Service, Region: scope.Region, Principal: wire.Principal(r)}
+	if !d.streams(scope.Service) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, longestBody))
+		if err != nil {
+			http.Error(w, "the request's body could not be read: "+err.Error(), http.StatusBadRequest)
+			return
+		}
+		request.Body = body
+	}
 	service, operation, provided := d.find(request)
 	if service == nil {
 		d.refuse(w, request)
@@ -64,12 +79,32 @@ func (d *dispatcher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	call.Status, call.Code = answer.Status, answer.Code
+	// A client that is still sending reads no answer, and would see the connection break.
+	_, _ = io.Copy(io.Discard, r.Body)
 	for name, values := range answer.Header {
 		w.Header()[name] = values
 	}
-	w.Header().Set("Content-Length", strconv.Itoa(len(answer.Body)))
+	if answer.Stream != nil {
+		defer answer.Stream.Close()
+		w.WriteHeader(answer.Status)
+		_, _ = io.Copy(w, answer.Stream) // a client that hung up needs no answer
+		return
+	}
+	if r.Method != http.MethodHead {
+		w.Header().Set("Content-Length", strconv.Itoa(len(answer.Body)))
+	}
 	w.WriteHeader(answer.Status)
 	_, _ = w.Write(answer.Body) // a client that hung up needs no answer
+}
+
+// streams reports whether a service reads its requests' bodies itself.
+func (d *dispatcher) streams(name string) bool {
+	for _, service := range d.services {
+		if s, ok := service.(interface{ Streams() bool }); ok && service.Name() == name {
+			return s.Streams()
+		}
+	}
+	return false
 }
 
 func (d *dispatcher) find(r *wire.Request) (wire.Service, string, bool) {
@@ -96,7 +131,8 @@ func (d *dispatcher) answer(service wire.Service, operation string, provided boo
 	if !provided {
 		return service.Fail(r, wire.NotProvided(service.Name(), operation)), true
 	}
-	if r.Region != "" && r.Region != d.region {
+	const global = "iam" // whose requests are signed for one region, wherever they come from
+	if r.Region != "" && r.Region != d.region && r.Service != global {
 		return service.Fail(r, wire.Errorf("InvalidRegion", "This tasuki local serves region %s only, and the request is for %s. Start it with --region %s.", d.region, r.Region, r.Region)), true
 	}
 	name := service.Name() + ":" + operation
@@ -108,10 +144,15 @@ func (d *dispatcher) answer(service wire.Service, operation string, provided boo
 	case fault.Denied:
 		return service.Fail(r, wire.Errorf("AccessDeniedException", "User: %s is not authorized to perform: %s because no identity-based policy allows the %s action", r.Principal, name, name)), true
 	case fault.Timeout:
-		<-ctx.Done()
+		// That a client hangs up is noticed by reading: its body, and then what follows.
+		if _, err := io.Copy(io.Discard, r.HTTP.Body); err == nil {
+			<-ctx.Done()
+		}
 		return wire.Answer{}, false
 	case fault.LostAnswer:
-		service.Serve(ctx, operation, r)
+		if lost := service.Serve(ctx, operation, r); lost.Stream != nil {
+			_ = lost.Stream.Close() // it was read only
+		}
 		return wire.Answer{}, false
 	case fault.Stale:
 		ctx = fault.WithStale(ctx)
@@ -198,6 +239,17 @@ func (d *dispatcher) serveRegistry(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// serveAnswer takes the answer of a custom resource, which AWS takes at an S3 URL.
+func (d *dispatcher) serveAnswer(w http.ResponseWriter, r *http.Request) {
+	call := Call{Service: "cloudformation", Operation: r.Method + " answer", Started: time.Now()}
+	recorder := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
+	defer func() {
+		call.Took, call.Status = time.Since(call.Started), recorder.status
+		d.calls.add(call)
+	}()
+	d.answers.ServeHTTP(recorder, r)
+}
+
 // failRegistry answers with an error in the form of the OCI distribution specification.
 func failRegistry(w http.ResponseWriter, status int, code, message string) {
 	type detail struct {
@@ -211,6 +263,34 @@ func failRegistry(w http.ResponseWriter, status int, code, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // a client that hung up needs no answer
+}
+
+// serveURL hands a request to the function that the URL is of, as faults would have it.
+func (d *dispatcher) serveURL(w http.ResponseWriter, r *http.Request) {
+	call := Call{Service: "lambda", Operation: "InvokeFunctionUrl", Principal: wire.Principal(r), Started: time.Now()}
+	recorder := &statusRecorder{ResponseWriter: w}
+	defer func() {
+		call.Took, call.Status = time.Since(call.Started), recorder.status
+		d.calls.add(call)
+	}()
+	switch d.faults.Next(call.Name()) {
+	case fault.Error:
+		http.Error(recorder, `{"Message":"Internal Server Error"}`, http.StatusBadGateway)
+	case fault.Throttle:
+		http.Error(recorder, `{"Message":"Too Many Requests"}`, http.StatusTooManyRequests)
+	case fault.Denied:
+		http.Error(recorder, `{"Message":"Forbidden"}`, http.StatusForbidden)
+	case fault.Timeout:
+		if _, err := io.Copy(io.Discard, r.Body); err == nil {
+			<-r.Context().Done()
+		}
+		panic(http.ErrAbortHandler)
+	case fault.LostAnswer:
+		d.urls.ServeHTTP(&nowhere{header: http.Header{}}, r)
+		panic(http.ErrAbortHandler)
+	default:
+		d.urls.ServeHTTP(recorder, r)
+	}
 }
 
 // registryOperation names a registry request by its method and by what it is about,

@@ -95,8 +95,10 @@ func TestFaultsOfCalls(t *testing.T) {
 		expectCalls(t, server, "ssm:GetParameter 200")
 		expectValue(t, server, c, "v2")
 	})
-	// What a fault strikes is the operation, in every protocol.
-	for _, operation := range []string{"sts:GetCallerIdentity", "lambda:ListFunctions", "ecr:DescribeRepositories"} {
+	// What a fault strikes is the operation, in every protocol and in its words.
+	for operation, code := range map[string]string{
+		"sts:GetCallerIdentity": "AccessDenied", "lambda:ListFunctions": "AccessDeniedException", "ecr:DescribeRepositories": "AccessDeniedException",
+	} {
 		t.Run(operation, func(t *testing.T) {
 			_, c := faulty(t, fault.Rule{Operation: operation, Kind: fault.Denied})
 			var err error
@@ -108,7 +110,7 @@ func TestFaultsOfCalls(t *testing.T) {
 			case "ecr:DescribeRepositories":
 				_, err = c.ecr.DescribeRepositories(t.Context(), nil)
 			}
-			expectCode(t, err, "AccessDeniedException", operation)
+			expectCode(t, err, code, operation)
 		})
 	}
 }

@@ -1,6 +1,6 @@
 // Package localaws is an embedded AWS-compatible endpoint: SSM Parameter Store, ECR
-// with a real OCI registry behind it, Lambda whose functions really run, and STS,
-// on one port of one machine. It provides what the relay touches, and says by name
+// with a real OCI registry behind it, Lambda whose functions really run,
+// CloudFormation and the services that its stacks need, on one port of one machine. It provides what the relay touches, and says by name
 // what it does not provide.
 package localaws
 
@@ -16,9 +16,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tasuki-dev/tasuki/localaws/cloudformation"
+	"github.com/tasuki-dev/tasuki/localaws/cloudformation/resource"
 	"github.com/tasuki-dev/tasuki/localaws/ecr"
+	"github.com/tasuki-dev/tasuki/localaws/events"
 	"github.com/tasuki-dev/tasuki/localaws/fault"
+	"github.com/tasuki-dev/tasuki/localaws/iam"
 	"github.com/tasuki-dev/tasuki/localaws/lambda"
+	"github.com/tasuki-dev/tasuki/localaws/logs"
+	"github.com/tasuki-dev/tasuki/localaws/s3"
+	"github.com/tasuki-dev/tasuki/localaws/sqs"
 	"github.com/tasuki-dev/tasuki/localaws/ssm"
 	"github.com/tasuki-dev/tasuki/localaws/state"
 	"github.com/tasuki-dev/tasuki/localaws/sts"
@@ -41,7 +48,12 @@ type Options struct {
 	Calls       io.Writer     // gets each call as a line of JSON; nil for nobody
 	Latency     time.Duration // added to each call
 	UpdateDelay time.Duration // added to the time that a function's creation or update takes
+	RetryDelay  time.Duration // before a failed event is first tried again, twice as long before the second time; 0 for AWS's minute
 	Faults      []fault.Rule  // in force from the start
+
+	// What tests force upon CloudFormation: see package cloudformation.
+	StackStep      cloudformation.Step
+	RollbackValues cloudformation.RollbackValues
 }
 
 // Server is a running endpoint.
@@ -51,6 +63,10 @@ type Server struct {
 	http     *http.Server
 	calling  *dispatcher
 	lambda   *lambda.Service
+	sqs      *sqs.Service
+	events   *events.Service
+	iam      *iam.Service
+	stacks   *cloudformation.Service
 	region   string
 	faults   fault.Plan
 	calls    CallLog
@@ -98,20 +114,43 @@ func (s *Server) serve(o Options) error {
 	if err != nil {
 		return err
 	}
+	buckets, err := s3.New(s.store, Account, o.Region)
+	if err != nil {
+		return err
+	}
+	s.sqs = sqs.New(sqs.Options{Store: s.store, Account: Account, Region: o.Region, URL: s.URL})
 	s.lambda, err = lambda.New(lambda.Options{
-		Store: s.store, Account: Account, Region: o.Region, Images: images{registry},
-		Endpoint: s.URL, Logs: o.Logs, UpdateDelay: o.UpdateDelay,
+		Store: s.store, Account: Account, Region: o.Region, Images: images{registry}, Objects: objects{buckets}, Queues: queues{s.sqs},
+		Endpoint: s.URL, Logs: o.Logs, UpdateDelay: o.UpdateDelay, RetryDelay: o.RetryDelay,
 	})
 	if err != nil {
 		return err
 	}
+	s.events = events.New(events.Options{
+		Store: s.store, Account: Account, Region: o.Region, Logs: o.Logs, Deliver: s.deliver,
+	})
+	parameters := ssm.New(s.store, Account, o.Region)
+	parameters.OnChange(s.tellParameter)
+	s.iam = iam.New(s.store, Account)
+	s.stacks = cloudformation.New(cloudformation.Options{
+		Store: s.store, Account: Account, Region: o.Region, Types: resource.Types(), AWS: s.clientConfig(cloudFormation), Endpoint: s.URL,
+		Events: stackEvents{s}, RollbackValues: o.RollbackValues, Step: o.StackStep,
+	})
 	s.calling = &dispatcher{
-		services: []wire.Service{ssm.New(s.store, Account, o.Region).Wire(), registry.Wire(), s.lambda.Wire(), sts.New(Account).Wire()},
+		services: []wire.Service{
+			parameters.Wire(), registry.Wire(), s.lambda.Wire(), buckets.Wire(), s.iam.Wire(), s.events.Wire(), s.sqs.Wire(),
+			logs.New(s.store, Account, o.Region).Wire(), s.stacks.Wire(), sts.New(sts.Options{Account: Account, Role: s.hasRole}).Wire(),
+		},
+		answers:  s.stacks.Answers(),
 		registry: registry.Registry(),
+		urls:     http.HandlerFunc(s.lambda.ServeURL),
 		region:   o.Region,
 		latency:  o.Latency,
 		faults:   &s.faults,
 		calls:    &s.calls,
+	}
+	if err := errors.Join(s.events.Resume(), s.stacks.Resume()); err != nil {
+		return err
 	}
 	s.http = &http.Server{Handler: s.calling, ReadHeaderTimeout: time.Minute}
 	go func() { s.served <- s.http.Serve(s.listener) }()
@@ -130,6 +169,13 @@ func (s *Server) Region() string { return s.region }
 // Calls returns the log of what was called.
 func (s *Server) Calls() *CallLog { return &s.calls }
 
+// Events returns the event bus, to make deliveries late, doubled or held back, and to
+// let schedules fire.
+func (s *Server) Events() *events.Service { return s.events }
+
+// IAM returns what is recorded of roles and policies, to ask what they allow.
+func (s *Server) IAM() *iam.Service { return s.iam }
+
 // Faults returns the faults in force, to add to.
 func (s *Server) Faults() *fault.Plan { return &s.faults }
 
@@ -140,8 +186,10 @@ func (s *Server) Close() error {
 	if served := <-s.served; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}
+	s.stacks.Close()         // operations call services,
 	s.lambda.End()           // calls wait for functions,
 	s.calling.serving.Lock() // and what the calls work with is closed after them
+	s.events.Close()
 	s.lambda.Close()
 	return errors.Join(err, s.store.Close())
 }

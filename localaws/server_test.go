@@ -201,8 +201,8 @@ func TestWhatIsNotProvidedIsRefusedByName(t *testing.T) {
 			_, err := c.lambda.PublishLayerVersion(ctx, &lambda.PublishLayerVersionInput{LayerName: sdkaws.String("a"), Content: &lambdatypes.LayerVersionContentInput{ZipFile: []byte("x")}})
 			return err
 		}},
-		{"awsQuery", "sts:AssumeRole", "AssumeRole of sts is not provided by tasuki local.", func(ctx context.Context) error {
-			_, err := c.sts.AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: sdkaws.String("arn:aws:iam::000000000000:role/deploy"), RoleSessionName: sdkaws.String("me")})
+		{"awsQuery", "sts:GetFederationToken", "GetFederationToken of sts is not provided by tasuki local.", func(ctx context.Context) error {
+			_, err := c.sts.GetFederationToken(ctx, &sts.GetFederationTokenInput{Name: sdkaws.String("me")})
 			return err
 		}},
 	} {
@@ -221,12 +221,12 @@ func TestServicesThatAreNotProvidedAreRefusedByName(t *testing.T) {
 		service, method, path, body, header, value string
 		call, answer, contentType                  string
 	}{
-		{"s3", "PUT", "/bucket/key", "content", "Content-Type", "text/plain",
-			"s3:PUT /bucket/key", "<Message>PUT /bucket/key of s3 is not provided by tasuki local.</Message>", "text/xml"},
-		{"s3", "GET", "/", "", "", "",
-			"s3:GET /", "<Message>GET / of s3 is not provided by tasuki local.</Message>", "text/xml"},
-		{"cloudformation", "POST", "/", "Action=CreateStack&Version=2010-05-15&StackName=orders", "Content-Type", "application/x-www-form-urlencoded; charset=utf-8",
-			"cloudformation:CreateStack", "<Message>CreateStack of cloudformation is not provided by tasuki local.</Message>", "text/xml"},
+		{"glacier", "PUT", "/-/vaults/key", "content", "Content-Type", "text/plain",
+			"glacier:PUT /-/vaults/key", "<Message>PUT /-/vaults/key of glacier is not provided by tasuki local.</Message>", "text/xml"},
+		{"route53", "GET", "/", "", "", "",
+			"route53:GET /", "<Message>GET / of route53 is not provided by tasuki local.</Message>", "text/xml"},
+		{"sns", "POST", "/", "Action=CreateTopic&Version=2010-03-31&Name=orders", "Content-Type", "application/x-www-form-urlencoded; charset=utf-8",
+			"sns:CreateTopic", "<Message>CreateTopic of sns is not provided by tasuki local.</Message>", "text/xml"},
 		{"dynamodb", "POST", "/", "{}", "X-Amz-Target", "DynamoDB_20120810.ListTables",
 			"dynamodb:ListTables", `"message":"ListTables of dynamodb is not provided by tasuki local."`, "application/x-amz-json-1.1"},
 		{"ecr-public", "POST", "/", "{}", "X-Amz-Target", "SpencerFrontendService.DescribeRepositories",

@@ -34,6 +34,15 @@ var allowed = map[string][]string{
 	"localaws/ecr":     {"", "localaws/wire", "localaws/state", "localaws/ecr/…"},
 	"localaws/ecr/…":   {""},
 	"localaws/lambda":  {"", "localaws/wire", "localaws/state", "localaws/sandbox"},
+	"localaws/s3":      {"localaws/wire", "localaws/state"},
+	"localaws/iam":     {"localaws/wire", "localaws/state"},
+	"localaws/sqs":     {"localaws/wire", "localaws/state"},
+	"localaws/events":  {"localaws/wire", "localaws/state"},
+	"localaws/logs":    {"localaws/wire", "localaws/state"},
+
+	"localaws/cloudformation":          {"localaws/wire", "localaws/state", "localaws/cloudformation/…"},
+	"localaws/cloudformation/template": nil,
+	"localaws/cloudformation/resource": nil,
 
 	"internal/architecture": nil,
 	"internal/memory":       {""},

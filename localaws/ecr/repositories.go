@@ -80,7 +80,7 @@ func checkRepositoryName(name *string) error {
 	return nil
 }
 
-func (s *Service) createRepository(_ context.Context, in *api.CreateRepositoryInput) (*api.CreateRepositoryOutput, error) {
+func (s *Service) createRepository(ctx context.Context, in *api.CreateRepositoryInput) (*api.CreateRepositoryOutput, error) {
 	if err := checkRepositoryName(in.RepositoryName); err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func (s *Service) createRepository(_ context.Context, in *api.CreateRepositoryIn
 		}
 		r.Encryption = *c
 	}
-	if r.Tags, err = mergeTags(nil, in.Tags); err != nil {
+	if r.Tags, err = mergeTags(ctx, nil, in.Tags); err != nil {
 		return nil, err
 	}
 	err = s.store.Update(func(tx *state.Tx) error {

@@ -21,8 +21,9 @@ const (
 	longestTagValue = 256
 )
 
-// mergeTags returns the resource tags old with added put over them.
-func mergeTags(old map[string]string, added []types.Tag) (map[string]string, error) {
+// mergeTags returns the resource tags old with added put over them. Only CloudFormation
+// gives tags that AWS has reserved.
+func mergeTags(ctx context.Context, old map[string]string, added []types.Tag) (map[string]string, error) {
 	merged := maps.Clone(old)
 	for _, tag := range added {
 		switch {
@@ -30,7 +31,7 @@ func mergeTags(old map[string]string, added []types.Tag) (map[string]string, err
 			return nil, wire.Errorf(codeInvalidTagParameter, "Invalid parameter at 'tags' failed to satisfy constraint: 'a tag has a Key and a Value'")
 		case utf8.RuneCountInString(*tag.Key) > longestTagKey || utf8.RuneCountInString(*tag.Value) > longestTagValue:
 			return nil, wire.Errorf(codeInvalidTagParameter, "Invalid parameter at 'tags' failed to satisfy constraint: 'a Key has at most 128 characters and a Value at most 256'")
-		case strings.HasPrefix(strings.ToLower(*tag.Key), "aws:"):
+		case strings.HasPrefix(strings.ToLower(*tag.Key), "aws:") && !wire.FromCloudFormation(ctx):
 			return nil, wire.Errorf(codeInvalidTagParameter, "Invalid parameter at 'tags' failed to satisfy constraint: 'a Key does not begin with aws:'")
 		}
 		if merged == nil {
@@ -56,7 +57,7 @@ func (s *Service) named(arn *string) (*string, error) {
 	return &name, nil
 }
 
-func (s *Service) tagResource(_ context.Context, in *api.TagResourceInput) (*api.TagResourceOutput, error) {
+func (s *Service) tagResource(ctx context.Context, in *api.TagResourceInput) (*api.TagResourceOutput, error) {
 	name, err := s.named(in.ResourceArn)
 	if err != nil {
 		return nil, err
@@ -65,7 +66,7 @@ func (s *Service) tagResource(_ context.Context, in *api.TagResourceInput) (*api
 		return nil, invalidParameter("tags", "Member must not be null")
 	}
 	err = s.change(nil, name, func(r *repository) (err error) {
-		r.Tags, err = mergeTags(r.Tags, in.Tags)
+		r.Tags, err = mergeTags(ctx, r.Tags, in.Tags)
 		return err
 	})
 	return &api.TagResourceOutput{}, err

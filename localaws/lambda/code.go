@@ -21,9 +21,13 @@ import (
 // largestConfig bounds an image's configuration, in bytes.
 const largestConfig = 4 << 20
 
-// largestZip is the largest package that is sent with a request, in bytes (Lambda
-// quotas, AWS documentation).
-const largestZip = 50 << 20
+// The largest packages, in bytes: one that is sent with a request, and one that is
+// read from S3, whose content unpacked must not be larger either (Lambda quotas, AWS
+// documentation).
+const (
+	largestZip       = 50 << 20
+	largestStoredZip = 250 << 20
+)
 
 // layerMediaTypes are the layers that can be unpacked, in OCI's and Docker's words.
 var layerMediaTypes = []string{
@@ -101,29 +105,44 @@ func repositoryOf(uri string) string {
 	return repository
 }
 
+// keepObject stores the package that is an object in S3.
+func (s *Service) keepObject(ctx context.Context, bucket, key string) (hash string, size int64, err error) {
+	object, _, err := s.o.Objects.Open(ctx, bucket, key)
+	const refused = "Error occurred while GetObject. S3 Error Code: %s. S3 Error Message: %s"
+	switch {
+	case errors.Is(err, ErrNoBucket):
+		return "", 0, invalid(refused, "NoSuchBucket", "The specified bucket does not exist")
+	case errors.Is(err, ErrNoObject):
+		return "", 0, invalid(refused, "NoSuchKey", "The specified key does not exist.")
+	case err != nil:
+		return "", 0, err
+	}
+	defer object.Close()
+	return s.keepZip(object, largestStoredZip)
+}
+
 // keepZip stores a package durably before the answer that it was taken, and returns
-// its hash.
-func (s *Service) keepZip(content []byte) (hash string, err error) {
-	if len(content) > largestZip {
-		return "", invalid("Could not unzip uploaded file. It is larger than %d bytes.", largestZip)
+// its hash and its size in bytes, which is at most largest.
+func (s *Service) keepZip(content io.Reader, largest int64) (hash string, size int64, err error) {
+	dir := filepath.Dir(new(version).zip(s.o.Store.Dir()))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", 0, err
 	}
-	sum := sha256.Sum256(content)
-	hash = hex.EncodeToString(sum[:])
-	v := &version{ZipSHA256: hash}
-	path := v.zip(s.o.Store.Dir())
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return "", err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "new-")
+	f, err := os.CreateTemp(dir, "new-")
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	defer os.Remove(f.Name()) // where it was not renamed
-	_, err = f.Write(content)
+	sum := sha256.New()
+	size, err = io.Copy(io.MultiWriter(f, sum), io.LimitReader(content, largest+1))
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return "", err
+		return "", 0, err
 	}
-	return hash, os.Rename(f.Name(), path)
+	if size > largest {
+		return "", 0, invalid("Could not unzip uploaded file. It is larger than %d bytes.", largest)
+	}
+	v := &version{ZipSHA256: hex.EncodeToString(sum.Sum(nil))}
+	return v.ZipSHA256, size, os.Rename(f.Name(), v.zip(s.o.Store.Dir()))
 }
 
 // failure is why a version could not be made ready.

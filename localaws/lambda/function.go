@@ -59,6 +59,8 @@ type version struct {
 	Scratch       int32 // MiB of /tmp
 	Environment   map[string]string
 	ImageOverride *types.ImageConfig
+	LogGroup      string // "" for the one named after the function
+	DeadLetters   string // the ARN of the queue for events that failed; "" for none
 }
 
 // image is what a function needs to know of its image.
@@ -181,13 +183,16 @@ func (s *Service) configuration(f *function, qualifier string) *types.FunctionCo
 		Role: &v.Role, Description: &v.Description, MemorySize: &v.Memory, Timeout: &v.Timeout, Runtime: v.Runtime,
 		EphemeralStorage: &types.EphemeralStorage{Size: &v.Scratch}, TracingConfig: &types.TracingConfigResponse{Mode: types.TracingModePassThrough},
 		SnapStart:     &types.SnapStartResponse{ApplyOn: types.SnapStartApplyOnNone, OptimizationStatus: types.SnapStartOptimizationStatusOff},
-		LoggingConfig: &types.LoggingConfig{LogFormat: types.LogFormatText, LogGroup: aws.String(logGroup(f.Name))},
+		LoggingConfig: &types.LoggingConfig{LogFormat: types.LogFormatText, LogGroup: aws.String(v.logGroup(f.Name))},
 		State:         f.State, StateReason: notEmpty(f.StateReason), StateReasonCode: f.StateCode,
 		LastUpdateStatus: f.Update, LastUpdateStatusReason: notEmpty(f.UpdateReason), LastUpdateStatusReasonCode: f.UpdateCode,
 		Handler: notEmpty(v.Handler),
 	}
 	if len(v.Environment) > 0 {
 		c.Environment = &types.EnvironmentResponse{Variables: maps.Clone(v.Environment)}
+	}
+	if v.DeadLetters != "" {
+		c.DeadLetterConfig = &types.DeadLetterConfig{TargetArn: &v.DeadLetters}
 	}
 	if v.ImageOverride != nil {
 		c.ImageConfigResponse = &types.ImageConfigResponse{ImageConfig: v.ImageOverride}
@@ -211,7 +216,13 @@ func (s *Service) arn(r reference) string {
 	return arn
 }
 
-func logGroup(name string) string { return "/aws/lambda/" + name }
+// logGroup returns the log group of a function of that name.
+func (v *version) logGroup(name string) string {
+	if v.LogGroup != "" {
+		return v.LogGroup
+	}
+	return "/aws/lambda/" + name
+}
 
 func notEmpty(s string) *string {
 	if s == "" {

@@ -26,9 +26,6 @@ const (
 	largestEvent   = 1 << 20
 )
 
-// eventAttempts is how often Lambda hands an event to a function that fails.
-const eventAttempts = 3
-
 // outcome is how an invocation ended.
 type outcome struct {
 	payload []byte
@@ -62,8 +59,11 @@ func (s *Service) invoke(_ context.Context, r *wire.Request, path map[string]str
 	case types.InvocationTypeDryRun:
 		return wire.Answer{Status: http.StatusNoContent}, nil
 	case types.InvocationTypeEvent:
-		s.tasks.Go(func() { s.deliver(call) })
-		return wire.Answer{Status: http.StatusAccepted}, nil
+		ref, err := s.parseReference(path["FunctionName"], r.HTTP.URL.Query().Get("Qualifier"))
+		if err != nil {
+			return wire.Answer{}, err
+		}
+		return wire.Answer{Status: http.StatusAccepted}, s.accept(event{ID: r.ID, Function: ref.name, Qualifier: ref.qualifier, Payload: payload, ClientContext: string(clientContext)})
 	}
 	s.tasks.Add(1)
 	defer s.tasks.Done()
@@ -89,6 +89,11 @@ func (s *Service) invoked(r *wire.Request, path map[string]string) (f function, 
 	if err != nil {
 		return f, err
 	}
+	return s.routed(ref)
+}
+
+// routed returns the version that a reference leads to this time.
+func (s *Service) routed(ref reference) (f function, err error) {
 	err = s.o.Store.View(func(tx *state.Tx) error {
 		if ref.isAlias() {
 			a, err := s.findAlias(tx, ref)
@@ -131,26 +136,6 @@ type invocation struct {
 	version       *version
 	payload       []byte
 	clientContext string
-}
-
-// deliver hands an event to the function, again where it fails.
-func (s *Service) deliver(call invocation) {
-	wait := s.o.RetryDelay
-	for attempt := 1; ; attempt++ {
-		out, err := s.run(s.ctx, call)
-		if err != nil {
-			s.logs.write(call.key.name, []byte("RequestId: "+call.id+" "+err.Error()+"\n"))
-		}
-		if err == nil && !out.failed || attempt == eventAttempts {
-			return
-		}
-		select {
-		case <-s.ctx.Done():
-			return
-		case <-time.After(wait):
-			wait *= 2
-		}
-	}
 }
 
 // run runs one invocation. What is wrong with the function is in the outcome; an
@@ -276,7 +261,7 @@ func (s *Service) sandboxConfig(call invocation, log *stream) sandbox.Config {
 		"AWS_LAMBDA_FUNCTION_NAME="+call.key.name,
 		"AWS_LAMBDA_FUNCTION_VERSION="+call.key.version,
 		fmt.Sprintf("AWS_LAMBDA_FUNCTION_MEMORY_SIZE=%d", v.Memory),
-		"AWS_LAMBDA_LOG_GROUP_NAME="+logGroup(call.key.name),
+		"AWS_LAMBDA_LOG_GROUP_NAME="+v.logGroup(call.key.name),
 		"AWS_LAMBDA_LOG_STREAM_NAME="+time.Now().UTC().Format("2006/01/02")+"/["+call.key.version+"]"+strings.ReplaceAll(newID(), "-", ""),
 		"AWS_LAMBDA_INITIALIZATION_TYPE=on-demand",
 		"AWS_REGION="+s.o.Region,

@@ -26,11 +26,34 @@ type Images interface {
 	OpenBlob(ctx context.Context, digest string) (io.ReadCloser, error)
 }
 
-// The errors of Images that Lambda answers in its own words.
+// Objects is where packages are that are not sent with a request: S3.
+type Objects interface {
+	// Open opens an object and returns its size in bytes. Its errors are told apart:
+	// ErrNoBucket, ErrNoObject.
+	Open(ctx context.Context, bucket, key string) (io.ReadCloser, int64, error)
+}
+
+// Queues is where event-source mappings get events from, and where events go that
+// failed: SQS.
+type Queues interface {
+	// Receive waits until a queue has messages, and returns some of them, most at the
+	// most. They are out of sight for the queue's visibility timeout. ErrNoQueue where
+	// there is none.
+	Receive(ctx context.Context, arn string, most int) ([]Message, error)
+	// Remove removes received messages by their receipts.
+	Remove(ctx context.Context, arn string, receipts []string) error
+	// Send puts a message into a queue, with attributes that are strings.
+	Send(ctx context.Context, arn string, body []byte, attributes map[string]string) error
+}
+
+// The errors of Images, Objects and Queues that Lambda answers in its own words.
 var (
 	ErrNotECR       = errors.New("the image URI is not one of ECR")
 	ErrNoRepository = errors.New("the repository does not exist")
 	ErrNoImage      = errors.New("the image does not exist")
+	ErrNoBucket     = errors.New("the bucket does not exist")
+	ErrNoObject     = errors.New("the object does not exist")
+	ErrNoQueue      = errors.New("the queue does not exist")
 )
 
 // Options is what the service works with.
@@ -39,6 +62,8 @@ type Options struct {
 	Account  string
 	Region   string
 	Images   Images
+	Objects  Objects
+	Queues   Queues
 	Endpoint func() string // for the functions' AWS_ENDPOINT_URL; nil for none
 	Logs     io.Writer     // gets every function's log too, each line after "[name] "; nil for nobody
 
@@ -54,6 +79,8 @@ type Service struct {
 	ctx   context.Context // ends with the service
 	end   context.CancelFunc
 	tasks sync.WaitGroup // updates, and invocations that nobody waits for
+
+	polling pollers
 }
 
 // New returns the service over what the store holds. Creations and updates that
@@ -76,10 +103,18 @@ func New(o Options) (*Service, error) {
 		end()
 		return nil, fmt.Errorf("take up the functions of %s: %w", o.Store.Dir(), err)
 	}
+	left, err := s.accepted()
+	if err != nil {
+		end()
+		return nil, fmt.Errorf("take up the events of %s: %w", o.Store.Dir(), err)
+	}
 	for _, f := range unfinished {
 		s.tasks.Go(func() { s.finish(f) })
 	}
-	return s, nil
+	for _, e := range left {
+		s.tasks.Go(func() { s.deliver(e) })
+	}
+	return s, s.pollAll()
 }
 
 // End ends invocations and updates under way, without waiting for it. Requests may
@@ -139,6 +174,9 @@ func (s *Service) sweep() (unfinished []function, err error) {
 func (s *Service) Wire() wire.Service {
 	const functions, one = "/2015-03-31/functions", "/2015-03-31/functions/{FunctionName}"
 	const aliases, alias = one + "/aliases", one + "/aliases/{Name}"
+	const url = "/2021-10-31/functions/{FunctionName}/url"
+	const eventConfig = "/2019-09-25/functions/{FunctionName}/event-invoke-config"
+	const mappings = "/2015-03-31/event-source-mappings/"
 	return &wire.REST{Service: "lambda", Routes: []wire.Route{
 		{Operation: "CreateFunction", Method: "POST", Path: functions, Handle: s.createFunction},
 		{Operation: "ListFunctions", Method: "GET", Path: functions, Handle: s.listFunctions},
@@ -155,6 +193,21 @@ func (s *Service) Wire() wire.Service {
 		{Operation: "GetAlias", Method: "GET", Path: alias, Handle: s.getAlias},
 		{Operation: "UpdateAlias", Method: "PUT", Path: alias, Handle: s.updateAlias},
 		{Operation: "DeleteAlias", Method: "DELETE", Path: alias, Handle: s.deleteAlias},
+		{Operation: "AddPermission", Method: "POST", Path: one + "/policy", Handle: s.addPermission},
+		{Operation: "GetPolicy", Method: "GET", Path: one + "/policy", Handle: s.getPolicy},
+		{Operation: "RemovePermission", Method: "DELETE", Path: one + "/policy/{StatementId}", Handle: s.removePermission},
+		{Operation: "PutFunctionEventInvokeConfig", Method: "PUT", Path: eventConfig, Handle: s.putEventConfig},
+		{Operation: "GetFunctionEventInvokeConfig", Method: "GET", Path: eventConfig, Handle: s.getEventConfig},
+		{Operation: "DeleteFunctionEventInvokeConfig", Method: "DELETE", Path: eventConfig, Handle: s.deleteEventConfig},
+		{Operation: "CreateFunctionUrlConfig", Method: "POST", Path: url, Handle: s.createURL},
+		{Operation: "GetFunctionUrlConfig", Method: "GET", Path: url, Handle: s.getURL},
+		{Operation: "UpdateFunctionUrlConfig", Method: "PUT", Path: url, Handle: s.updateURL},
+		{Operation: "DeleteFunctionUrlConfig", Method: "DELETE", Path: url, Handle: s.deleteURL},
+		{Operation: "CreateEventSourceMapping", Method: "POST", Path: mappings, Handle: s.createMapping},
+		{Operation: "ListEventSourceMappings", Method: "GET", Path: mappings, Handle: s.listMappings},
+		{Operation: "GetEventSourceMapping", Method: "GET", Path: mappings + "{UUID}", Handle: s.getMapping},
+		{Operation: "UpdateEventSourceMapping", Method: "PUT", Path: mappings + "{UUID}", Handle: s.updateMapping},
+		{Operation: "DeleteEventSourceMapping", Method: "DELETE", Path: mappings + "{UUID}", Handle: s.deleteMapping},
 		{Operation: "ListTags", Method: "GET", Path: "/2017-03-31/tags/{Resource}", Handle: s.listTags},
 		{Operation: "TagResource", Method: "POST", Path: "/2017-03-31/tags/{Resource}", Handle: s.tagResource},
 		{Operation: "UntagResource", Method: "DELETE", Path: "/2017-03-31/tags/{Resource}", Handle: s.untagResource},

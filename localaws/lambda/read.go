@@ -81,6 +81,9 @@ func (s *Service) deleteFunction(_ context.Context, r *wire.Request, path map[st
 		for _, v := range f.withVersions(tx, &err) {
 			gone = append(gone, v)
 		}
+		if err := forget(tx, f.Name); err != nil {
+			return err
+		}
 		var leading []alias
 		for _, a := range aliases.All(tx, f.Name+":", &err) {
 			leading = append(leading, a)

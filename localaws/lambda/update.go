@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"net/http"
@@ -34,8 +35,8 @@ func (s *Service) createFunction(ctx context.Context, r *wire.Request, _ map[str
 	}
 	if err := refuseMembers(map[string]bool{
 		"CapacityProviderConfig": in.CapacityProviderConfig != nil, "CodeSigningConfigArn": in.CodeSigningConfigArn != nil,
-		"DeadLetterConfig": in.DeadLetterConfig != nil, "DurableConfig": in.DurableConfig != nil, "FileSystemConfigs": len(in.FileSystemConfigs) > 0,
-		"KMSKeyArn": in.KMSKeyArn != nil, "Layers": len(in.Layers) > 0, "LoggingConfig": in.LoggingConfig != nil,
+		"DurableConfig": in.DurableConfig != nil, "FileSystemConfigs": len(in.FileSystemConfigs) > 0,
+		"KMSKeyArn": in.KMSKeyArn != nil, "Layers": len(in.Layers) > 0,
 		"PublishTo": in.PublishTo != "", "SnapStart": in.SnapStart != nil && in.SnapStart.ApplyOn != types.SnapStartApplyOnNone,
 		"TenancyConfig": in.TenancyConfig != nil, "TracingConfig": in.TracingConfig != nil && in.TracingConfig.Mode != types.TracingModePassThrough,
 		"VpcConfig": in.VpcConfig != nil && len(in.VpcConfig.SubnetIds)+len(in.VpcConfig.SecurityGroupIds) > 0,
@@ -51,6 +52,9 @@ func (s *Service) createFunction(ctx context.Context, r *wire.Request, _ map[str
 		v.PackageType = types.PackageTypeZip
 	}
 	v.set(in.MemorySize, in.Timeout, in.EphemeralStorage, in.Environment)
+	if err := v.setSinks(in.DeadLetterConfig, in.LoggingConfig); err != nil {
+		return wire.Answer{}, err
+	}
 	if v.Architecture, err = oneArchitecture(in.Architectures); err != nil {
 		return wire.Answer{}, err
 	}
@@ -61,7 +65,7 @@ func (s *Service) createFunction(ctx context.Context, r *wire.Request, _ map[str
 	if in.Code != nil {
 		code = *in.Code
 	}
-	if err := s.setCode(ctx, &v, source{image: code.ImageUri, zip: code.ZipFile, s3: code.S3Bucket != nil || code.S3Key != nil}); err != nil {
+	if err := s.setCode(ctx, &v, source{code.ImageUri, code.ZipFile, code.S3Bucket, code.S3Key, code.S3ObjectVersion}); err != nil {
 		return wire.Answer{}, err
 	}
 	f := created(name, "")
@@ -100,28 +104,35 @@ func (v *version) set(memory, timeout *int32, scratch *types.EphemeralStorage, e
 
 // source is where a request says that the code is.
 type source struct {
-	image *string
-	zip   []byte
-	s3    bool
+	image                *string
+	zip                  []byte
+	bucket, key, version *string
 }
+
+// inS3 reports whether a request says that the code is in S3.
+func (from source) inS3() bool { return from.bucket != nil || from.key != nil || from.version != nil }
 
 // setCode makes v run the code that a request brings.
 func (s *Service) setCode(ctx context.Context, v *version, from source) (err error) {
 	switch {
-	case v.PackageType == types.PackageTypeImage && (from.image == nil || from.zip != nil || from.s3):
+	case v.PackageType == types.PackageTypeImage && (from.image == nil || from.zip != nil || from.inS3()):
 		return invalid("Please provide ImageUri when updating a function with packageType Image.")
 	case v.PackageType == types.PackageTypeZip && from.image != nil:
 		return invalid("Please don't provide ImageUri when updating a function with packageType Zip.")
-	case from.s3:
-		return notProvided("Code in S3")
+	case from.inS3() && (from.zip != nil || from.bucket == nil || from.key == nil):
+		return invalid("Please provide exactly one source for function code: ZipFile, or S3Bucket and S3Key.")
+	case from.version != nil:
+		return notProvided("Member S3ObjectVersion")
 	case v.PackageType == types.PackageTypeImage:
 		v.Image, err = s.resolve(ctx, *from.image) // Lambda gives images no CodeSize
+		return err
+	case from.inS3():
+		v.ZipSHA256, v.CodeSize, err = s.keepObject(ctx, *from.bucket, *from.key)
 		return err
 	case len(from.zip) == 0:
 		return invalid("Please provide a source for function code.")
 	}
-	v.CodeSize = int64(len(from.zip))
-	v.ZipSHA256, err = s.keepZip(from.zip)
+	v.ZipSHA256, v.CodeSize, err = s.keepZip(bytes.NewReader(from.zip), largestZip)
 	return err
 }
 
@@ -142,7 +153,7 @@ func (s *Service) updateFunctionCode(ctx context.Context, r *wire.Request, path 
 		return wire.Answer{}, err
 	}
 	code := version{PackageType: f.shown().PackageType}
-	if err := s.setCode(ctx, &code, source{image: in.ImageUri, zip: in.ZipFile, s3: in.S3Bucket != nil || in.S3Key != nil}); err != nil {
+	if err := s.setCode(ctx, &code, source{in.ImageUri, in.ZipFile, in.S3Bucket, in.S3Key, in.S3ObjectVersion}); err != nil {
 		return wire.Answer{}, err
 	}
 	return s.update(f.Name, change{revision: in.RevisionId, dryRun: in.DryRun, publish: in.Publish, edit: func(v *version) error {
@@ -157,9 +168,9 @@ func (s *Service) updateFunctionConfiguration(_ context.Context, r *wire.Request
 		return wire.Answer{}, err
 	}
 	if err := refuseMembers(map[string]bool{
-		"CapacityProviderConfig": in.CapacityProviderConfig != nil, "DeadLetterConfig": in.DeadLetterConfig != nil,
-		"DurableConfig": in.DurableConfig != nil, "FileSystemConfigs": len(in.FileSystemConfigs) > 0, "KMSKeyArn": aws.ToString(in.KMSKeyArn) != "",
-		"Layers": len(in.Layers) > 0, "LoggingConfig": in.LoggingConfig != nil,
+		"CapacityProviderConfig": in.CapacityProviderConfig != nil,
+		"DurableConfig":          in.DurableConfig != nil, "FileSystemConfigs": len(in.FileSystemConfigs) > 0, "KMSKeyArn": aws.ToString(in.KMSKeyArn) != "",
+		"Layers":        len(in.Layers) > 0,
 		"SnapStart":     in.SnapStart != nil && in.SnapStart.ApplyOn != types.SnapStartApplyOnNone,
 		"TracingConfig": in.TracingConfig != nil && in.TracingConfig.Mode != types.TracingModePassThrough,
 		"VpcConfig":     in.VpcConfig != nil && len(in.VpcConfig.SubnetIds)+len(in.VpcConfig.SecurityGroupIds) > 0,
@@ -187,6 +198,9 @@ func (s *Service) updateFunctionConfiguration(_ context.Context, r *wire.Request
 			v.ImageOverride = in.ImageConfig
 		}
 		v.set(in.MemorySize, in.Timeout, in.EphemeralStorage, in.Environment)
+		if err := v.setSinks(in.DeadLetterConfig, in.LoggingConfig); err != nil {
+			return err
+		}
 		return v.check()
 	}})
 }

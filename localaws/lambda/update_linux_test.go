@@ -271,8 +271,8 @@ func TestRefusals(t *testing.T) {
 		in.PublishTo = types.FunctionVersionLatestPublishedLatestPublished
 	})
 	wantError(t, err, "NotImplemented", "Member PublishTo of lambda is not provided by tasuki local.")
-	_, err = e.GetPolicy(t.Context(), &sdk.GetPolicyInput{FunctionName: aws.String("orders")})
-	wantError(t, err, "NotImplemented", "GET /2015-03-31/functions/orders/policy of lambda is not provided by tasuki local.")
+	_, err = e.GetFunctionConcurrency(t.Context(), &sdk.GetFunctionConcurrencyInput{FunctionName: aws.String("orders")})
+	wantError(t, err, "NotImplemented", "GET /2019-09-30/functions/orders/concurrency of lambda is not provided by tasuki local.")
 	_, err = e.ListFunctions(t.Context(), &sdk.ListFunctionsInput{FunctionVersion: types.FunctionVersionAll})
 	wantError(t, err, "NotImplemented", "Member FunctionVersion of lambda is not provided by tasuki local.")
 	_, err = e.GetFunction(t.Context(), &sdk.GetFunctionInput{FunctionName: aws.String("nosuch")})

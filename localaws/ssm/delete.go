@@ -2,8 +2,11 @@ package ssm
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"github.com/tasuki-dev/tasuki/localaws/state"
 )
@@ -15,10 +18,15 @@ func (s *Service) DeleteParameter(_ context.Context, in *ssm.DeleteParameterInpu
 	if err != nil {
 		return nil, err
 	}
-	err = s.store.Update(func(tx *state.Tx) error { return s.remove(tx, name) })
+	var kind types.ParameterType
+	err = s.store.Update(func(tx *state.Tx) error {
+		kind, err = s.remove(tx, name)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
+	s.tell("Delete", name, kind)
 	return new(ssm.DeleteParameterOutput), nil
 }
 
@@ -28,14 +36,17 @@ func (s *Service) DeleteParameters(_ context.Context, in *ssm.DeleteParametersIn
 		return nil, err
 	}
 	out := &ssm.DeleteParametersOutput{DeletedParameters: []string{}, InvalidParameters: []string{}}
+	kinds := map[string]types.ParameterType{} // of what is deleted, by name
 	err := s.store.Update(func(tx *state.Tx) error {
 		for _, given := range in.Names {
 			name, err := s.checkName("names", &given)
+			var kind types.ParameterType
 			if err == nil {
-				err = s.remove(tx, name)
+				kind, err = s.remove(tx, name)
 			}
 			switch {
 			case err == nil:
+				kinds[name] = kind
 				out.DeletedParameters = append(out.DeletedParameters, given)
 			case isNotFound(err):
 				out.InvalidParameters = append(out.InvalidParameters, given)
@@ -48,16 +59,24 @@ func (s *Service) DeleteParameters(_ context.Context, in *ssm.DeleteParametersIn
 	if err != nil {
 		return nil, err
 	}
+	for _, name := range slices.Sorted(maps.Keys(kinds)) {
+		s.tell("Delete", name, kinds[name])
+	}
 	return out, nil
 }
 
-func (s *Service) remove(tx *state.Tx, name string) error {
+// remove removes a parameter, and returns its type.
+func (s *Service) remove(tx *state.Tx, name string) (types.ParameterType, error) {
 	old, found, err := s.now.Get(tx, name)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if !found {
-		return errNotFound()
+		return "", errNotFound()
 	}
-	return s.write(tx, name, &old, nil)
+	last, err := s.version(tx, name, old.Last)
+	if err != nil {
+		return "", err
+	}
+	return last.Type, s.write(tx, name, &old, nil)
 }

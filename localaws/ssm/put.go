@@ -71,6 +71,11 @@ func (s *Service) PutParameter(ctx context.Context, in *ssm.PutParameterInput) (
 	if err != nil {
 		return nil, err
 	}
+	operation := "Update"
+	if out.Version == 1 {
+		operation = "Create"
+	}
+	s.tell(operation, name, written.Type)
 	return out, nil
 }
 

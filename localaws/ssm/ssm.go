@@ -19,6 +19,8 @@ type Service struct {
 	now      state.Table[parameter] // by name
 	before   state.Table[parameter] // by name: each as it was before its last write
 	versions state.Table[version]   // by versionKey; of now and before alike
+
+	changed func(Change)
 }
 
 // New returns the service with its parameters in store.

@@ -1,12 +1,15 @@
 package sts_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	sdk "github.com/aws/aws-sdk-go-v2/service/sts"
 
@@ -14,9 +17,9 @@ import (
 	"github.com/tasuki-dev/tasuki/localaws/wire"
 )
 
-func TestGetCallerIdentity(t *testing.T) {
+func TestIdentities(t *testing.T) {
 	const account = "123456789012"
-	service := sts.New(account).Wire()
+	service := sts.New(sts.Options{Account: account, Role: func(_ context.Context, name string) (bool, error) { return name == "deploy", nil }}).Wire()
 	// The server does the least of what the dispatcher does.
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -25,7 +28,7 @@ func TestGetCallerIdentity(t *testing.T) {
 			return
 		}
 		scope := wire.SignatureScope(r)
-		request := &wire.Request{HTTP: r, Body: body, ID: "request-1", Service: scope.Service, Region: scope.Region, Principal: scope.AccessKey}
+		request := &wire.Request{HTTP: r, Body: body, ID: "request-1", Service: scope.Service, Region: scope.Region, Principal: wire.Principal(r)}
 		operation, provided := service.Operation(request)
 		answer := service.Fail(request, wire.NotProvided(service.Name(), operation))
 		if provided {
@@ -38,10 +41,12 @@ func TestGetCallerIdentity(t *testing.T) {
 		_, _ = w.Write(answer.Body)
 	}))
 	defer server.Close()
+	client := func(accessKey, token string) *sdk.Client {
+		return sdk.New(sdk.Options{BaseEndpoint: &server.URL, Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider(accessKey, "secret", token)})
+	}
 	identify := func(accessKey string) *sdk.GetCallerIdentityOutput {
 		t.Helper()
-		client := sdk.New(sdk.Options{BaseEndpoint: &server.URL, Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider(accessKey, "secret", "")})
-		out, err := client.GetCallerIdentity(t.Context(), nil)
+		out, err := client(accessKey, "").GetCallerIdentity(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,5 +65,24 @@ func TestGetCallerIdentity(t *testing.T) {
 	}
 	if len(ids) != 2 {
 		t.Errorf("two users have the ids %v", ids)
+	}
+	assume := func(arn string) (*sdk.AssumeRoleOutput, error) {
+		return client("alice", "").AssumeRole(t.Context(), &sdk.AssumeRoleInput{RoleArn: &arn, RoleSessionName: aws.String("session")})
+	}
+	for _, arn := range []string{"arn:aws:iam::" + account + ":role/missing", "arn:aws:iam::000000000000:role/deploy", "deploy"} {
+		if _, err := assume(arn); err == nil || !strings.Contains(err.Error(), "is not authorized to perform: sts:AssumeRole on resource: "+arn) {
+			t.Errorf("assuming %s answers %v", arn, err)
+		}
+	}
+	assumed, err := assume("arn:aws:iam::" + account + ":role/with/path/deploy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := client(*assumed.Credentials.AccessKeyId, *assumed.Credentials.SessionToken).GetCallerIdentity(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "arn:aws:sts::" + account + ":assumed-role/deploy/session"; *out.Arn != want || *assumed.AssumedRoleUser.Arn != want || *out.UserId != *assumed.AssumedRoleUser.AssumedRoleId {
+		t.Errorf("who assumed the role is %s, %s", *out.Arn, *out.UserId)
 	}
 }

@@ -7,13 +7,19 @@ import (
 	"strings"
 )
 
-// JSON is a service of the awsJson1.1 protocol, where the header X-Amz-Target
-// names the operation.
+// JSON is a service of the awsJson protocol, where the header X-Amz-Target names the
+// operation.
 type JSON struct {
 	Service    string // as in "ssm"
 	Target     string // the header's prefix, as in "AmazonSSM"
+	Version    string // of the protocol; "" for 1.1
 	Casing     Casing
 	Operations map[string]Handler
+
+	// QueryCodes has the codes that the errors of a service have for clients which
+	// still go by those of awsQuery, where they are others; nil for a service that has
+	// always spoken JSON.
+	QueryCodes map[string]string
 }
 
 // Name implements [Service].
@@ -35,6 +41,9 @@ func (s *JSON) Serve(ctx context.Context, operation string, r *Request) Answer {
 	if err != nil {
 		return s.Fail(r, err)
 	}
+	if out == nil {
+		return Answer{Status: http.StatusOK, Header: s.header(r)}
+	}
 	body, err := Marshal(out, s.Casing)
 	if err != nil {
 		return s.Fail(r, err)
@@ -45,11 +54,26 @@ func (s *JSON) Serve(ctx context.Context, operation string, r *Request) Answer {
 // Fail implements [Service].
 func (s *JSON) Fail(r *Request, err error) Answer {
 	e := asError(err)
-	return Answer{Status: e.Status, Header: s.header(r), Body: errorBody("__type", "message", e), Code: e.Code}
+	header := s.header(r)
+	if s.QueryCodes != nil {
+		code, blame := e.Code, "Sender"
+		if s.QueryCodes[code] != "" {
+			code = s.QueryCodes[code]
+		}
+		if e.Status >= http.StatusInternalServerError {
+			blame = "Receiver"
+		}
+		header.Set("X-Amzn-Query-Error", code+";"+blame)
+	}
+	return Answer{Status: e.Status, Header: header, Body: errorBody("__type", "message", e), Code: e.Code}
 }
 
 func (s *JSON) header(r *Request) http.Header {
-	return http.Header{"Content-Type": {"application/x-amz-json-1.1"}, "X-Amzn-Requestid": {r.ID}}
+	version := s.Version
+	if version == "" {
+		version = "1.1"
+	}
+	return http.Header{"Content-Type": {"application/x-amz-json-" + version}, "X-Amzn-Requestid": {r.ID}}
 }
 
 // errorBody encodes an error with its code under one key and its message under another.

@@ -11,8 +11,20 @@ import (
 // Query is a service of the awsQuery protocol: a form with an Action, answered in XML.
 type Query struct {
 	Service    string
-	Namespace  string // of the answers, as in "https://sts.amazonaws.com/doc/2011-06-15/"
-	Operations map[string]func(ctx context.Context, form url.Values) (any, error)
+	Namespace  string             // of the answers, as in "https://sts.amazonaws.com/doc/2011-06-15/"
+	Operations map[string]Handler // made by HandleQuery
+}
+
+// HandleQuery makes a Handler of a function over the SDK's input and output types,
+// for a service of the awsQuery protocol.
+func HandleQuery[In, Out any](f func(context.Context, *In) (*Out, error)) Handler {
+	return func(ctx context.Context, body []byte) (any, error) {
+		in := new(In)
+		if err := UnmarshalForm(body, in); err != nil {
+			return nil, Errorf("ValidationError", "%v", err)
+		}
+		return f(ctx, in)
+	}
 }
 
 // Name implements [Service].
@@ -31,39 +43,32 @@ func (s *Query) Operation(r *Request) (string, bool) {
 
 // Serve implements [Service].
 func (s *Query) Serve(ctx context.Context, operation string, r *Request) Answer {
-	form, err := url.ParseQuery(string(r.Body))
-	if err != nil {
-		return s.Fail(r, Errorf("MalformedQueryString", "%v", err))
-	}
-	out, err := s.Operations[operation](ctx, form)
+	out, err := s.Operations[operation](ctx, r.Body)
 	if err != nil {
 		return s.Fail(r, err)
 	}
 	var b bytes.Buffer
-	e := xml.NewEncoder(&b)
-	response := xml.StartElement{Name: xml.Name{Local: operation + "Response"}, Attr: []xml.Attr{{Name: xml.Name{Local: "xmlns"}, Value: s.Namespace}}}
-	type metadata struct{ RequestId string }
-	for _, encode := range []func() error{
-		func() error { return e.EncodeToken(response) },
-		func() error {
-			return e.EncodeElement(out, xml.StartElement{Name: xml.Name{Local: operation + "Result"}})
-		},
-		func() error {
-			return e.EncodeElement(metadata{r.ID}, xml.StartElement{Name: xml.Name{Local: "ResponseMetadata"}})
-		},
-		func() error { return e.EncodeToken(response.End()) },
-		e.Flush,
-	} {
-		if err := encode(); err != nil {
-			return s.Fail(r, err)
-		}
+	b.WriteString(`<` + operation + `Response xmlns="` + s.Namespace + `">`)
+	if err := encodeElement(&b, operation+"Result", out); err != nil {
+		return s.Fail(r, err)
 	}
+	b.WriteString(`<ResponseMetadata><RequestId>` + r.ID + `</RequestId></ResponseMetadata></` + operation + `Response>`)
 	return Answer{Status: http.StatusOK, Header: queryHeader(r), Body: b.Bytes()}
+}
+
+// queryWords are the codes of awsQuery for what the services in JSON call otherwise.
+var queryWords = map[string]Error{
+	"ThrottlingException":   {Code: "Throttling", Status: http.StatusBadRequest},
+	"AccessDeniedException": {Code: "AccessDenied", Status: http.StatusForbidden},
+	"ValidationException":   {Code: "ValidationError", Status: http.StatusBadRequest},
 }
 
 // Fail implements [Service].
 func (s *Query) Fail(r *Request, err error) Answer {
-	e := asError(err)
+	e := *asError(err)
+	if own, found := queryWords[e.Code]; found {
+		e.Code, e.Status = own.Code, own.Status
+	}
 	type detail struct{ Type, Code, Message string }
 	response := struct {
 		XMLName   xml.Name `xml:"ErrorResponse"`

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 
@@ -41,8 +40,8 @@ func TestErrors(t *testing.T) {
 		},
 		"query": {
 			func(err error) wire.Service {
-				return &wire.Query{Service: "sts", Namespace: "urn:test", Operations: map[string]func(context.Context, url.Values) (any, error){
-					"GetCallerIdentity": func(context.Context, url.Values) (any, error) { return nil, err },
+				return &wire.Query{Service: "sts", Namespace: "urn:test", Operations: map[string]wire.Handler{
+					"GetCallerIdentity": func(context.Context, []byte) (any, error) { return nil, err },
 				}}
 			},
 			func(ctx context.Context, url string) error {
@@ -144,6 +143,12 @@ func TestCallerARN(t *testing.T) {
 	ctx := wire.WithRequest(t.Context(), &wire.Request{Principal: "alice"})
 	if got, want := wire.CallerARN(ctx, "123456789012"), "arn:aws:iam::123456789012:user/alice"; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("X-Amz-Security-Token", wire.SessionToken("deploy", "alice"))
+	ctx = wire.WithRequest(t.Context(), &wire.Request{Principal: wire.Principal(r)})
+	if got, want := wire.CallerARN(ctx, "123456789012"), "arn:aws:sts::123456789012:assumed-role/deploy/alice"; got != want {
+		t.Errorf("a session: got %s, want %s", got, want)
 	}
 	if got, want := wire.CallerARN(t.Context(), "123456789012"), "arn:aws:iam::123456789012:user/anonymous"; got != want {
 		t.Errorf("unsigned: got %s, want %s", got, want)

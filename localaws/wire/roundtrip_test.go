@@ -6,14 +6,18 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"reflect"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tasuki-dev/tasuki/localaws/wire"
@@ -52,27 +56,54 @@ func TestECRRoundTrip(t *testing.T) {
 	roundTrip(t, target, wire.Lower, client.PutImage)
 }
 
-// roundTrip has the client send an input with every member filled, and read an
-// output with every member filled.
+func TestQueryRoundTrip(t *testing.T) {
+	stacks := cloudformation.NewFromConfig(config())
+	roundTripQuery(t, stacks.CreateChangeSet)
+	roundTripQuery(t, stacks.DescribeChangeSet)
+	roundTripQuery(t, stacks.DescribeStackEvents)
+	roundTripQuery(t, stacks.DescribeStacks)
+	roundTripQuery(t, stacks.ListChangeSets)
+	roundTripQuery(t, stacks.ListStackResources)
+	roundTripQuery(t, stacks.GetTemplateSummary)
+	roles := iam.NewFromConfig(config())
+	roundTripQuery(t, roles.CreateRole)
+	roundTripQuery(t, roles.GetAccountSummary)
+	roundTripQuery(t, roles.ListRoles)
+	identities := sts.NewFromConfig(config())
+	roundTripQuery(t, identities.AssumeRole)
+}
+
+// roundTripQuery is roundTrip in the awsQuery protocol.
+func roundTripQuery[In, Out, Options any](t *testing.T, call func(context.Context, *In, ...func(*Options)) (*Out, error)) {
+	t.Helper()
+	roundTripAs(t, func(handle func(context.Context, *In) (*Out, error), signed string) wire.Service {
+		return &wire.Query{Service: signed, Namespace: "urn:test", Operations: map[string]wire.Handler{operationOf[In](): wire.HandleQuery(handle)}}
+	}, call)
+}
+
+// roundTrip is roundTripAs in the awsJson protocol.
 func roundTrip[In, Out, Options any](t *testing.T, target string, casing wire.Casing, call func(context.Context, *In, ...func(*Options)) (*Out, error)) {
+	t.Helper()
+	roundTripAs(t, func(handle func(context.Context, *In) (*Out, error), _ string) wire.Service {
+		return &wire.JSON{Service: "test", Target: target, Casing: casing, Operations: map[string]wire.Handler{operationOf[In](): wire.Handle(handle)}}
+	}, call)
+}
+
+// roundTripAs has the client send an input with every member filled, and read an
+// output with every member filled.
+func roundTripAs[In, Out, Options any](t *testing.T, serviceOf func(handle func(context.Context, *In) (*Out, error), signed string) wire.Service, call func(context.Context, *In, ...func(*Options)) (*Out, error)) {
 	t.Helper()
 	var sent In
 	filler := new(filler)
 	filler.fill(t, reflect.ValueOf(&sent).Elem())
 	var answered Out
 	filler.fill(t, reflect.ValueOf(&answered).Elem())
-	operation := operationOf[In]()
-	t.Run(operation, func(t *testing.T) {
+	t.Run(operationOf[In](), func(t *testing.T) {
 		var received *In
-		service := &wire.JSON{
-			Service: "test", Target: target, Casing: casing,
-			Operations: map[string]wire.Handler{
-				operation: wire.Handle(func(_ context.Context, in *In) (*Out, error) {
-					received = in
-					return &answered, nil
-				}),
-			},
-		}
+		service := serviceOf(func(_ context.Context, in *In) (*Out, error) {
+			received = in
+			return &answered, nil
+		}, signingName[Options]())
 		server := httptest.NewServer(serve(service))
 		defer server.Close()
 		got, err := call(t.Context(), &sent, to[Options](server.URL))
@@ -87,6 +118,9 @@ func roundTrip[In, Out, Options any](t *testing.T, target string, casing wire.Ca
 		}
 	})
 }
+
+// signingName returns what a client's requests are signed for: its package's name.
+func signingName[Options any]() string { return path.Base(reflect.TypeFor[Options]().PkgPath()) }
 
 // operationOf returns the operation whose input In is.
 func operationOf[In any]() string {

@@ -5,8 +5,10 @@ package wire
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 )
@@ -18,7 +20,7 @@ type Request struct {
 	ID        string // the request id, as in x-amzn-RequestId
 	Service   string // from the signature's credential scope; "" where unsigned
 	Region    string // likewise
-	Principal string // the access key id; "" where unsigned
+	Principal string // see Principal
 }
 
 // Answer is an encoded answer.
@@ -26,7 +28,8 @@ type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
-	Code   string // the error code, for the call log; "" for success
+	Stream io.ReadCloser // what is sent instead of Body, of the length in Header; nil for Body
+	Code   string        // the error code, for the call log; "" for success
 }
 
 // Service answers the operations of one AWS service in one protocol.
@@ -92,6 +95,28 @@ func NotProvided(service, operation string) *Error {
 // operation's output, a pointer to a struct.
 type Handler func(ctx context.Context, body []byte) (any, error)
 
+// Silent makes h one of an operation that has no output in the service's model, and
+// so answers without a body. An operation whose output has no members is another
+// matter: it answers an empty object.
+func Silent(h Handler) Handler {
+	return func(ctx context.Context, body []byte) (any, error) {
+		_, err := h(ctx, body)
+		return nil, err
+	}
+}
+
+// Given reports whether the request under ctx has a member at its top level, which an
+// input with a number or a boolean of Go's cannot tell from one that is 0 or false. A
+// call that no request of a service in JSON asked for has none.
+func Given(ctx context.Context, member string) bool {
+	r, ok := ctx.Value(requestKey{}).(*Request)
+	if !ok {
+		return false
+	}
+	var members map[string]json.RawMessage
+	return json.Unmarshal(r.Body, &members) == nil && members[member] != nil
+}
+
 // Handle makes a Handler of a function over the SDK's input and output types.
 func Handle[In, Out any](f func(context.Context, *In) (*Out, error)) Handler {
 	return func(ctx context.Context, body []byte) (any, error) {
@@ -115,6 +140,10 @@ func SignatureScope(r *http.Request) Scope {
 		credential, _, _ = strings.Cut(after, ",")
 	}
 	parts := strings.Split(credential, "/")
+	if query := r.URL.Query(); credential == "" && query.Has("AWSAccessKeyId") && query.Has("Signature") {
+		// The signature before version 4, of S3's URLs only: the AWS CLI 1 still makes it.
+		return Scope{AccessKey: query.Get("AWSAccessKeyId"), Service: "s3"}
+	}
 	if len(parts) != 5 {
 		return Scope{}
 	}
@@ -126,15 +155,4 @@ type requestKey struct{}
 // WithRequest lets handlers of an operation see the request that asked for it.
 func WithRequest(ctx context.Context, r *Request) context.Context {
 	return context.WithValue(ctx, requestKey{}, r)
-}
-
-// CallerARN returns the ARN of the user who signed the request under ctx: the local
-// endpoint takes the access key id for the user's name, so that a rehearsal can act
-// as several.
-func CallerARN(ctx context.Context, account string) string {
-	name := "anonymous"
-	if r, ok := ctx.Value(requestKey{}).(*Request); ok && r.Principal != "" {
-		name = r.Principal
-	}
-	return "arn:aws:iam::" + account + ":user/" + name
 }

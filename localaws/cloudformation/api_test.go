@@ -1,0 +1,392 @@
+package cloudformation_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	sdk "github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+	sdkssm "github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tasuki-dev/tasuki/localaws/cloudformation"
+	"github.com/tasuki-dev/tasuki/localaws/wire"
+)
+
+// tagged has a parameter that reads SSM.
+const tagged = `{
+  "Parameters": {"Tag": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/tag"}},
+  "Resources": {"A": {"Type": "Test::Thing", "Properties": {"Value": {"Ref": "Tag"}}}}
+}`
+
+// The value of a parameter that reads SSM is the one from when the change set was made.
+func TestParametersAreFrozen(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.tryChangeSet(name, deployment{template: tagged}); code(err) != "ValidationError" || !strings.Contains(err.Error(), "Unable to fetch parameters [/tag] from parameter store for this account.") {
+		t.Errorf("without the parameter it answers %v", err)
+	}
+	if status := w.status(name); status != "" {
+		t.Errorf("there is a stack, in %s", status)
+	}
+	w.put("/tag", "v1")
+	c := w.changeSet(name, deployment{template: tagged})
+	w.put("/tag", "v2")
+	w.execute(deployment{}, c)
+	if status := w.rest(); status != "CREATE_COMPLETE" {
+		t.Fatal(status)
+	}
+	if got := w.things.values(); got["a-1"] != "v1" {
+		t.Errorf("there is %v, and the change set was made of v1", got)
+	}
+	if p := w.stack().Parameters[0]; *p.ParameterValue != "/tag" || *p.ResolvedValue != "v1" {
+		t.Errorf("the stack has %s = %s", *p.ParameterValue, *p.ResolvedValue)
+	}
+	if status := w.deploy(deployment{template: tagged}); status != "UPDATE_COMPLETE" || w.things.values()["a-1"] != "v2" {
+		t.Errorf("it ends in %s with %v", status, w.things.values())
+	}
+	_, err := sdkssm.NewFromConfig(w.aws).DeleteParameter(t.Context(), &sdkssm.DeleteParameterInput{Name: aws.String("/tag")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.tryChangeSet(name, deployment{template: tagged}); code(err) != "ValidationError" {
+		t.Errorf("after the parameter was deleted it answers %v", err)
+	}
+}
+
+// A rollback goes back to the value that was read for the last deployment, and not to
+// what SSM has now.
+func TestRollbackKeepsFrozenValues(t *testing.T) {
+	w := newWorld(t)
+	w.put("/tag", "v1")
+	w.deploy(deployment{template: tagged})
+	w.put("/tag", "v2")
+	w.failAt("after update A")
+	if status := w.deploy(deployment{template: tagged}); status != "UPDATE_ROLLBACK_COMPLETE" {
+		t.Fatal(status)
+	}
+	if got := w.things.values()["a-1"]; got != "v1" {
+		t.Errorf("it has %s", got)
+	}
+	if p := w.stack().Parameters[0]; *p.ResolvedValue != "v1" {
+		t.Errorf("the stack has %s", *p.ResolvedValue)
+	}
+}
+
+// A dynamic reference is read when a resource is changed, and does not change it.
+func TestDynamicReferences(t *testing.T) {
+	w := newWorld(t)
+	dynamic := func(fixed string) deployment {
+		return deployment{template: one(`"Value": "{{resolve:ssm:/tag}}!", "Tags": [{"fixed": "`+fixed+`"}]`, "")}
+	}
+	w.put("/tag", "v1")
+	w.deploy(dynamic("x"))
+	w.put("/tag", "v2")
+	if status := w.deploy(dynamic("x")); !strings.HasPrefix(status, "FAILED: The submitted information didn't contain changes.") {
+		t.Errorf("with another value it ends in %s", status)
+	}
+	if got := w.things.values()["a-1"]; got != "v1!" {
+		t.Errorf("it has %s", got)
+	}
+	w.failAt("after update A")
+	w.deploy(dynamic("y"))
+	if diff := cmp.Diff([]string{"create A=v1!", "update A=v2! from v1!", "update A=v1! from v2!"}, w.things.did()); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+}
+
+// What a change set says of each kind of change.
+func TestChanges(t *testing.T) {
+	w := newWorld(t)
+	before := `{
+	  "Parameters": {"V": {"Type": "String", "Default": "1"}},
+	  "Resources": {
+	    "Same": {"Type": "Test::Thing", "Properties": {"Value": "x"}},
+	    "Gone": {"Type": "Test::Thing"},
+	    "Kept": {"Type": "Test::Thing", "DeletionPolicy": "Retain"},
+	    "Replaced": {"Type": "Test::Thing", "Properties": {"Fixed": {"Ref": "V"}}},
+	    "Follows": {"Type": "Test::Thing", "Properties": {"Value": {"Ref": "Replaced"}}},
+	    "Perhaps": {"Type": "Test::Thing", "Properties": {"Fixed": {"Fn::GetAtt": ["Answers", "Answer"]}}},
+	    "Answers": {"Type": "Custom::Thing", "Properties": {"Value": "1"}},
+	    "Described": {"Type": "Test::Thing", "Metadata": {"of": "1"}}
+	  }
+	}`
+	w.deploy(deployment{template: before})
+	after := strings.NewReplacer(`"Gone": {"Type": "Test::Thing"},`, `"New": {"Type": "Test::Thing"},`, `"Kept": {"Type": "Test::Thing", "DeletionPolicy": "Retain"},`, "",
+		`"Properties": {"Value": "1"}`, `"Properties": {"Value": "2"}`, `"of": "1"`, `"of": "2"`).Replace(before)
+	c := w.changeSet(name, deployment{template: after, parameters: v2})
+	var got []string
+	for _, change := range c.Changes {
+		r := change.ResourceChange
+		line := fmt.Sprintf("%s %s", r.Action, *r.LogicalResourceId)
+		for _, word := range []string{string(r.Replacement), string(r.PolicyAction)} {
+			if word != "" {
+				line += " " + word
+			}
+		}
+		for _, d := range r.Details {
+			line += fmt.Sprintf(", %s %s by %s %s %s", d.Target.Attribute, aws.ToString(d.Target.Name), d.ChangeSource, aws.ToString(d.CausingEntity), d.Evaluation)
+		}
+		got = append(got, line)
+	}
+	want := []string{
+		"Modify Answers False, Properties Value by DirectModification  Static",
+		"Modify Described False, Metadata  by DirectModification  Static",
+		"Modify Follows False, Properties Value by ResourceReference Replaced Dynamic",
+		"Remove Gone Delete",
+		"Remove Kept Retain",
+		"Add New",
+		"Modify Perhaps Conditional, Properties Fixed by ResourceAttribute Answers.Answer Dynamic",
+		"Modify Replaced True ReplaceAndDelete, Properties Fixed by ParameterReference V Static",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("changes (-want +got):\n%s", diff)
+	}
+}
+
+func TestExports(t *testing.T) {
+	w := newWorld(t)
+	exporting := func(value string) deployment {
+		return deployment{template: `{"Resources": {"A": {"Type": "Test::Thing"}}, "Outputs": {"O": {"Value": "` + value + `", "Export": {"Name": "shared"}}}}`}
+	}
+	importing := deployment{template: `{"Resources": {"B": {"Type": "Test::Thing", "Properties": {"Value": {"Fn::ImportValue": "shared"}}}}}`}
+	if status := w.deployTo("user", importing); !strings.Contains(status, "No export named shared found.") {
+		t.Errorf("without the export it ends in %s", status)
+	}
+	if _, err := w.DeleteStack(t.Context(), &sdk.DeleteStackInput{StackName: aws.String("user")}); err != nil {
+		t.Fatal(err)
+	}
+	w.rest()
+	w.deploy(exporting("1"))
+	if status := w.deployTo("user", importing); status != "CREATE_COMPLETE" || w.things.values()["b-2"] != "1" {
+		t.Fatalf("it ends in %s with %v", status, w.things.values())
+	}
+	if status := w.deploy(exporting("2")); status != "UPDATE_ROLLBACK_COMPLETE" {
+		t.Errorf("a change of what is imported ends in %s", status)
+	}
+	if status := w.destroy(); status != "DELETE_FAILED" {
+		t.Errorf("deleting what is imported ends in %s", status)
+	}
+	if reason := aws.ToString(w.stack().StackStatusReason); reason != "Delete canceled. Cannot delete export shared as it is in use by user." {
+		t.Errorf("it says %q", reason)
+	}
+	imports, err := w.ListImports(t.Context(), &sdk.ListImportsInput{ExportName: aws.String("shared")})
+	if err != nil || !cmp.Equal(imports.Imports, []string{"user"}) {
+		t.Errorf("the importers are %v, %v", imports, err)
+	}
+	if status := w.deployTo("other", exporting("1")); status != "ROLLBACK_COMPLETE" {
+		t.Errorf("a second export of the name ends in %s", status)
+	}
+}
+
+// A stack is deleted while it is created, and what was begun is deleted too.
+func TestDeleteWhileCreating(t *testing.T) {
+	w := newWorld(t)
+	reached := make(chan struct{})
+	w.at(func(ctx context.Context, at cloudformation.Point) error {
+		if at.LogicalID == "B" && at.Phase == cloudformation.AfterCreate {
+			close(reached)
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return nil
+	})
+	w.execute(deployment{}, w.changeSet(name, deployment{template: chain}))
+	<-reached
+	if status := w.destroy(); status != "DELETE_COMPLETE" {
+		t.Fatal(status)
+	}
+	if got := w.things.values(); len(got) != 0 {
+		t.Errorf("there is %v", got)
+	}
+	if events := strings.Join(w.events(), "\n"); !strings.Contains(events, "B CREATE_FAILED [Resource creation cancelled]") {
+		t.Errorf("the events are\n%s", events)
+	}
+}
+
+// A stack whose deletion fails is deleted without what cannot be.
+func TestDeleteFailed(t *testing.T) {
+	for name, test := range map[string]struct {
+		in     sdk.DeleteStackInput
+		events []string
+	}{
+		"retained": {sdk.DeleteStackInput{RetainResources: []string{"B"}}, []string{
+			"web DELETE_IN_PROGRESS [User Initiated]", "B DELETE_SKIPPED", "A DELETE_IN_PROGRESS", "A DELETE_COMPLETE", "web DELETE_COMPLETE",
+		}},
+		"forced": {sdk.DeleteStackInput{DeletionMode: types.DeletionModeForceDeleteStack}, []string{
+			"web DELETE_IN_PROGRESS [User Initiated]", "B DELETE_IN_PROGRESS", "B DELETE_FAILED [it was told to fail]",
+			"A DELETE_IN_PROGRESS", "A DELETE_COMPLETE", "web DELETE_COMPLETE",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.deploy(deployment{template: chain})
+			test.in.StackName = aws.String("web")
+			if _, err := w.DeleteStack(t.Context(), &test.in); code(err) != "ValidationError" {
+				t.Errorf("before it has failed, it answers %v", err)
+			}
+			w.at(func(_ context.Context, at cloudformation.Point) error {
+				if at.LogicalID == "B" && at.Phase == cloudformation.BeforeDelete {
+					return errors.New("it was told to fail")
+				}
+				return nil
+			})
+			if status := w.destroy(); status != "DELETE_FAILED" {
+				t.Fatal(status)
+			}
+			if reason := *w.stack().StackStatusReason; reason != "The following resource(s) failed to delete: [B]. " {
+				t.Errorf("it says %q", reason)
+			}
+			before := len(w.events())
+			if _, err := w.DeleteStack(t.Context(), &test.in); err != nil {
+				t.Fatal(err)
+			}
+			if status := w.rest(); status != "DELETE_COMPLETE" {
+				t.Fatal(status)
+			}
+			if diff := cmp.Diff(test.events, w.since(before)); diff != "" {
+				t.Errorf("events (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(map[string]string{"b-2": "1"}, w.things.values()); diff != "" {
+				t.Errorf("what exists (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What is refused, and in which words.
+func TestRefusals(t *testing.T) {
+	w := newWorld(t)
+	w.deploy(deployment{template: chain})
+	protect := func(on bool) {
+		if _, err := w.UpdateTerminationProtection(t.Context(), &sdk.UpdateTerminationProtectionInput{StackName: aws.String(name), EnableTerminationProtection: &on}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, missing := t.Context(), aws.String("missing")
+	create := func(template string, change func(*sdk.CreateStackInput)) func() error {
+		return func() error {
+			in := &sdk.CreateStackInput{StackName: aws.String("other"), TemplateBody: &template}
+			if change != nil {
+				change(in)
+			}
+			_, err := w.CreateStack(ctx, in)
+			return err
+		}
+	}
+	for name, test := range map[string]struct {
+		do   func() error
+		want string
+	}{
+		"protected": {func() error {
+			protect(true)
+			defer protect(false)
+			_, err := w.DeleteStack(ctx, deleteInput())
+			return err
+		}, "ValidationError: Stack [web] cannot be deleted while TerminationProtection is enabled"},
+		"no changes": {func() error {
+			_, err := w.UpdateStack(ctx, &sdk.UpdateStackInput{StackName: aws.String(name), UsePreviousTemplate: aws.Bool(true)})
+			return err
+		}, "ValidationError: No updates are to be performed."},
+		"there is one":       {create(chain, func(in *sdk.CreateStackInput) { in.StackName = aws.String(name) }), "AlreadyExistsException: Stack [web] already exists"},
+		"no template":        {create("", func(in *sdk.CreateStackInput) { in.TemplateBody = nil }), "ValidationError: Either Template URL or Template Body must be specified."},
+		"unknown attributes": {create(`{"Resources": {"A": {"Type": "Test::Thing"}, "B": {"Type": "Test::Thing", "Properties": {"Value": {"Fn::GetAtt": ["A", "Nothing"]}}}}}`, nil), "ValidationError: Template error: resource A does not support attribute type Nothing in Fn::GetAtt"},
+		"unknown types":      {create(`{"Resources": {"A": {"Type": "AWS::EC2::VPC"}}}`, nil), "ValidationError: Template format error: Unrecognized resource types: [AWS::EC2::VPC]. They are not provided by tasuki local."},
+		"unknown members":    {create(`{"Resources": {"A": {"Type": "Test::Thing", "Properties": {"Colour": "red"}}}}`, nil), "ValidationError: Encountered unsupported property Colour"},
+		"missing parameters": {create(`{"Parameters": {"P": {"Type": "String"}}, "Resources": {"A": {"Type": "Test::Thing"}}}`, nil), "ValidationError: Parameters: [P] must have values"},
+		"foreign parameters": {create(chain, func(in *sdk.CreateStackInput) {
+			in.Parameters = []types.Parameter{{ParameterKey: aws.String("Q"), ParameterValue: aws.String("1")}}
+		}), "ValidationError: Parameters: [Q] do not exist in the template"},
+		"snapshots": {create(one("", `, "DeletionPolicy": "Snapshot"`), nil), "ValidationError: Template error: resource type Test::Thing of A does not support the policy Snapshot"},
+		"express":   {create(chain, func(in *sdk.CreateStackInput) { in.DeploymentConfig = &types.DeploymentConfig{Mode: "EXPRESS"} }), "NotImplemented: the deployment mode EXPRESS of cloudformation is not provided by tasuki local."},
+		"missing stack": {func() error {
+			_, err := w.DescribeStacks(ctx, &sdk.DescribeStacksInput{StackName: missing})
+			return err
+		}, "ValidationError: Stack with id missing does not exist"},
+		"missing stack's events": {func() error {
+			_, err := w.DescribeStackEvents(ctx, &sdk.DescribeStackEventsInput{StackName: missing})
+			return err
+		}, "ValidationError: Stack [missing] does not exist"},
+		"missing change set": {func() error {
+			_, err := w.DescribeChangeSet(ctx, &sdk.DescribeChangeSetInput{StackName: aws.String(name), ChangeSetName: missing})
+			return err
+		}, "ChangeSetNotFound: ChangeSet [missing] does not exist"},
+		"nothing to continue": {func() error {
+			_, err := w.ContinueUpdateRollback(ctx, &sdk.ContinueUpdateRollbackInput{StackName: aws.String(name)})
+			return err
+		}, "is in CREATE_COMPLETE state and can not be continued to rollback."},
+		"no changes to execute": {func() error {
+			c := w.changeSet("web", deployment{template: chain})
+			_, err := w.ExecuteChangeSet(ctx, &sdk.ExecuteChangeSetInput{ChangeSetName: c.ChangeSetId})
+			return err
+		}, "cannot be executed in its current status of [FAILED]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := test.do(); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("it answers %v, want %s", err, test.want)
+			}
+		})
+	}
+}
+
+// A request that is sent again, because its answer was lost, is answered like the first.
+func TestTokens(t *testing.T) {
+	w := newWorld(t)
+	c := w.changeSet(name, deployment{template: chain})
+	for range 2 {
+		if _, err := w.ExecuteChangeSet(t.Context(), &sdk.ExecuteChangeSetInput{ChangeSetName: c.ChangeSetId, ClientRequestToken: aws.String("token")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if status := w.rest(); status != "CREATE_COMPLETE" {
+		t.Error(status)
+	}
+}
+
+// What becomes of a stack whose creation fails, as CreateStack says.
+func TestOnFailure(t *testing.T) {
+	for onFailure, want := range map[types.OnFailure]string{"": "ROLLBACK_COMPLETE", types.OnFailureRollback: "ROLLBACK_COMPLETE", types.OnFailureDelete: "DELETE_COMPLETE", types.OnFailureDoNothing: "CREATE_FAILED"} {
+		t.Run(string(onFailure), func(t *testing.T) {
+			w := newWorld(t)
+			w.failAt("before create B")
+			if _, err := w.CreateStack(t.Context(), &sdk.CreateStackInput{StackName: aws.String(name), TemplateBody: aws.String(chain), OnFailure: onFailure}); err != nil {
+				t.Fatal(err)
+			}
+			if status := w.rest(); status != want {
+				t.Errorf("it ends in %s, want %s", status, want)
+			}
+			if exists := len(w.things.values()) > 0; exists != (onFailure == types.OnFailureDoNothing) {
+				t.Errorf("there is %v", w.things.values())
+			}
+		})
+	}
+}
+
+// A change set of what the stack was is gone when the stack is another.
+func TestChangeSetsAreForgotten(t *testing.T) {
+	w := newWorld(t)
+	w.deploy(deployment{template: chain})
+	c := w.changeSet(name, deployment{template: chain, parameters: v2})
+	if _, err := w.UpdateStack(t.Context(), &sdk.UpdateStackInput{
+		StackName: aws.String(name), UsePreviousTemplate: aws.Bool(true), Parameters: []types.Parameter{{ParameterKey: aws.String("V"), ParameterValue: aws.String("3")}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if status := w.rest(); status != "UPDATE_COMPLETE" || w.things.values()["a-1"] != "3" {
+		t.Fatalf("it ends in %s with %v", status, w.things.values())
+	}
+	if _, err := w.ExecuteChangeSet(t.Context(), &sdk.ExecuteChangeSetInput{ChangeSetName: c.ChangeSetId}); code(err) != "ChangeSetNotFound" {
+		t.Errorf("the change set is executed with %v", err)
+	}
+}
+
+func code(err error) string {
+	var e *wire.Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
