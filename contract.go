@@ -70,6 +70,20 @@ func CheckFunctionName(name string) error {
 	return nil
 }
 
+// aliasGrammar is the Name of Lambda's CreateAlias, of which a number would be a version.
+var (
+	aliasGrammar  = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`)
+	numberGrammar = regexp.MustCompile(`^[0-9]+$`)
+)
+
+// CheckAliasName returns one sentence on why name cannot be an alias's name, or nil.
+func CheckAliasName(name string) error {
+	if !aliasGrammar.MatchString(name) || numberGrammar.MatchString(name) {
+		return invalid("%s is not the name of an alias: it has 1 to 128 letters, digits, '-' or '_', and is not a number", quote(name))
+	}
+	return nil
+}
+
 // Handoff is everything that a verb must know about one relay. It comes from the
 // contract, or from flags where there is none.
 type Handoff struct {
@@ -198,6 +212,11 @@ func (c Contract) Check() error {
 	for _, f := range c.Functions {
 		if err := CheckFunctionName(f.Name); err != nil {
 			return fmt.Errorf("the contract's functions: %w", err)
+		}
+		if f.Alias != "" {
+			if err := CheckAliasName(f.Alias); err != nil {
+				return fmt.Errorf("the contract's function %s: %w", f.Name, err)
+			}
 		}
 		if seen[f.Name] {
 			return invalid("the contract names the function %s twice", f.Name)

@@ -36,6 +36,8 @@ const (
 	SideFunction Side = "function"
 	SideSource   Side = "source image"
 	SideCaller   Side = "caller"
+	SideStack    Side = "stack"
+	SideSecret   Side = "secret"
 )
 
 // Error is a failure of the relay: what was being done, to what, on which side,

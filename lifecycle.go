@@ -24,6 +24,7 @@ type lifecycleRule struct {
 		CountType   string   `json:"countType"`
 		CountUnit   string   `json:"countUnit"`
 		CountNumber int      `json:"countNumber"`
+		Storage     string   `json:"storageClass"` // standard or archive; "" for both
 	} `json:"selection"`
 	Action struct {
 		Type string `json:"type"`
@@ -51,7 +52,9 @@ func (p lifecyclePolicy) threatens(tags []string) *lifecycleRule {
 		if !rule.fits(tags) {
 			continue
 		}
-		if rule.Action.Type != "expire" || rule.Selection.CountNumber >= spares {
+		// An archived image cannot be pulled any more than one that is gone.
+		takes := rule.Action.Type == "expire" || rule.Action.Type == "transition"
+		if !takes || rule.Selection.CountNumber >= spares {
 			return nil
 		}
 		return &p.Rules[i]
@@ -62,6 +65,9 @@ func (p lifecyclePolicy) threatens(tags []string) *lifecycleRule {
 // fits reports whether an image with these tags falls under the rule: it must have a
 // tag for every prefix or pattern of the rule.
 func (r lifecycleRule) fits(tags []string) bool {
+	if r.Selection.Storage == "archive" || r.Selection.CountType == "sinceImageTransitioned" {
+		return false // it is about images that are archived already
+	}
 	switch r.Selection.TagStatus {
 	case "any":
 		return true
@@ -99,10 +105,21 @@ func matchesWildcard(pattern, s string) bool {
 	return strings.HasSuffix(rest, parts[len(parts)-1])
 }
 
+// takes says what the rule does to an image.
+func (r lifecycleRule) takes() string {
+	if r.Action.Type == "transition" {
+		return "archive"
+	}
+	return r.Action.Type
+}
+
 // String says what the rule does.
 func (r lifecycleRule) String() string {
-	if r.Selection.CountType == "sinceImagePushed" {
-		return fmt.Sprintf("lifecycle rule %d expires images %d %s after they were pushed", r.Priority, r.Selection.CountNumber, r.Selection.CountUnit)
+	switch r.Selection.CountType {
+	case "sinceImagePushed":
+		return fmt.Sprintf("lifecycle rule %d %ss images %d %s after they were pushed", r.Priority, r.takes(), r.Selection.CountNumber, r.Selection.CountUnit)
+	case "sinceImagePulled":
+		return fmt.Sprintf("lifecycle rule %d %ss images %d %s after they were last pulled", r.Priority, r.takes(), r.Selection.CountNumber, r.Selection.CountUnit)
 	}
-	return fmt.Sprintf("lifecycle rule %d keeps %d images and expires older ones", r.Priority, r.Selection.CountNumber)
+	return fmt.Sprintf("lifecycle rule %d keeps %d images and %ss older ones", r.Priority, r.Selection.CountNumber, r.takes())
 }

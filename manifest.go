@@ -147,6 +147,9 @@ type ImageConfig struct {
 		Env        []string          `json:"Env"`
 		Labels     map[string]string `json:"Labels"`
 	} `json:"config"`
+	RootFS struct {
+		DiffIDs []string `json:"diff_ids"` // digests of the uncompressed layers
+	} `json:"rootfs"`
 }
 
 // Image is what Lambda would run of a manifest: the facts that its rules judge.

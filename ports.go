@@ -2,6 +2,7 @@ package tasuki
 
 import (
 	"context"
+	"io"
 	"time"
 )
 
@@ -45,6 +46,14 @@ type Contracts interface {
 	ListContracts(ctx context.Context) ([]Contract, error)
 }
 
+// ContractBatchReader reads many contracts at once.
+type ContractBatchReader interface {
+	// ReadContracts returns the contracts of the handoffs. One that SSM does not know,
+	// which may be a stale answer, and one that is malformed are absent from the map:
+	// [FindContract] says what is the matter with them.
+	ReadContracts(ctx context.Context, handoffs ...HandoffName) (map[HandoffName]Contract, error)
+}
+
 // Images reads what ECR repositories hold.
 type Images interface {
 	// Manifests returns, in one round trip, the manifests behind refs (100 at
@@ -66,6 +75,43 @@ type RepositorySettings struct {
 	Mutability      string   // MUTABLE, IMMUTABLE, …_WITH_EXCLUSION
 	Exclusions      []string // wildcard filters of tags that the mutability excludes
 	LifecyclePolicy string   // JSON; "" for none
+	Encryption      string   // AES256, KMS or KMS_DSSE
+	KMSKey          string   // ARN; "" where it is not KMS that encrypts
+}
+
+// RepositoryPolicies reads who may do what with ECR repositories.
+type RepositoryPolicies interface {
+	// RepositoryPolicy returns a repository's policy, JSON of IAM's form, or "" for
+	// none; ErrMissing where there is no repository.
+	RepositoryPolicy(ctx context.Context, repository Repository) (string, error)
+}
+
+// StoredImages reads how ECR keeps images.
+type StoredImages interface {
+	// StoredImages describes images, archived ones too. One that the repository does
+	// not hold is absent from the map. It returns ErrMissing when there is no such
+	// repository.
+	StoredImages(ctx context.Context, repository Repository, digests ...Digest) (map[Digest]StoredImage, error)
+}
+
+// StoredImage is how ECR keeps an image.
+type StoredImage struct {
+	Status string   // ACTIVE, ARCHIVED or ACTIVATING, in ECR's own words
+	Tags   []string // all that name it
+}
+
+// Layers opens an image's layers.
+type Layers interface {
+	// Layer opens a layer as it is stored. Reading fails before the end where it is not
+	// what its descriptor says, with an error of kind ErrInvalid; other errors are not
+	// about the image.
+	Layer(ctx context.Context, layer Descriptor) (io.ReadCloser, error)
+}
+
+// RepositoryLayers opens the layers of images in ECR repositories.
+type RepositoryLayers interface {
+	// LayersOf returns what opens the layers in a repository.
+	LayersOf(ctx context.Context, repository Repository) (Layers, error)
 }
 
 // ImageTagger tags images that ECR has.
@@ -120,8 +166,9 @@ type VersionPublisher interface {
 
 // Alias is where a function's alias points to.
 type Alias struct {
-	Version    string // number, or $LATEST
-	RevisionID string
+	Version     string // number, or $LATEST
+	RevisionID  string
+	Description string // that it was created with
 }
 
 // AliasMove asks for an alias to be pointed to a version.
@@ -130,6 +177,38 @@ type AliasMove struct {
 	Alias      string
 	Version    string
 	RevisionID string // of the alias as it was when the move was decided; "" to create it
+
+	Description string // given to an alias that is created; a move leaves it as it is
+}
+
+// AliasDeleter deletes aliases of functions.
+type AliasDeleter interface {
+	// DeleteAlias deletes an alias. That there is none, or no such function, is no error.
+	DeleteAlias(ctx context.Context, function, alias string) error
+}
+
+// Stacks reads CloudFormation stacks.
+type Stacks interface {
+	// StackStatus returns the status of the stack of that name or id, in
+	// CloudFormation's own words, or ErrMissing. Of a stack that was deleted,
+	// CloudFormation knows the id, and the status DELETE_COMPLETE, for 90 days.
+	StackStatus(ctx context.Context, stack string) (string, error)
+	// StackResource returns the physical id of a resource, or ErrMissing where the
+	// stack has no such resource or has not created it yet.
+	StackResource(ctx context.Context, stack, logicalID string) (physicalID string, err error)
+}
+
+// EventSources switches what Lambda polls for functions.
+type EventSources interface {
+	// EnableEventSource lets Lambda poll an event source again, and reports whether it
+	// did not before; or ErrMissing. The mapping may still be on its way when it returns.
+	EnableEventSource(ctx context.Context, uuid string) (changed bool, err error)
+}
+
+// Secrets reads secrets.
+type Secrets interface {
+	// Secret returns the text of a secret by its name or ARN, or ErrMissing.
+	Secret(ctx context.Context, id string) (string, error)
 }
 
 // Invoker invokes functions.
@@ -171,6 +250,15 @@ type Function struct {
 	UpdateReason     string
 	UpdateReasonCode string
 	Modified         time.Time
+	Settings         *ImageSettings // nil where it leaves those of its image
+}
+
+// ImageSettings is what a function puts in the place of its image's own configuration
+// (Lambda's ImageConfig). What is empty leaves the image's.
+type ImageSettings struct {
+	EntryPoint       []string
+	Command          []string
+	WorkingDirectory string
 }
 
 // Updating reports whether the function is being created or changed, so that
@@ -198,6 +286,11 @@ type Finding struct {
 
 // Rules judges whether Lambda will run an image on an architecture.
 type Rules func(image Image, arch Architecture) []Finding
+
+// ContentRules judges what is in an image's layers, for functions of architecture arch
+// that may run it, each with its own settings. It reads all of the layers. An error is
+// one of reading them that is not about the image.
+type ContentRules func(ctx context.Context, image Image, arch Architecture, functions []Function, layers Layers) ([]Finding, error)
 
 // Event is something that a person following a verb would want to read.
 type Event struct {

@@ -13,6 +13,10 @@ type Reconciler struct {
 	Updater  FunctionUpdater
 	Versions VersionPublisher // for handoffs with an alias
 	Tagger   ImageTagger      // protects the registered image in ECR; nil leaves it unprotected
+
+	// Refresh publishes the functions again even where their aliases are on the right
+	// image, because their configuration may have changed since.
+	Refresh bool
 }
 
 // Reconciled is the end of a reconciliation: every function runs the resolution's image.
@@ -74,7 +78,7 @@ func (r Reconciler) reconcile(ctx context.Context, h Handoff, atLeast int64) (Re
 		}
 		var updates []func() error
 		for i, target := range h.Functions {
-			updates = append(updates, func() error { return r.converge(ctx, h, target, want.Image, &changes[i]) })
+			updates = append(updates, func() error { return r.converge(ctx, h, target, want, &changes[i]) })
 		}
 		last = allTogether(updates...)
 		if last != nil && !errors.Is(last, ErrConflict) {
@@ -121,10 +125,10 @@ func (r Reconciler) stillWanted(ctx context.Context, h Handoff, want Resolution)
 	return now == nil, version.Version, err
 }
 
-// converge makes one function run image, and records in change what it did.
+// converge makes one function run what is wanted, and records in change what it did.
 // ErrConflict means that somebody else changed the function: what is wanted must be
 // read again before the next attempt.
-func (r Reconciler) converge(ctx context.Context, h Handoff, target FunctionTarget, image ImageURI, change *FunctionChange) error {
+func (r Reconciler) converge(ctx context.Context, h Handoff, target FunctionTarget, want Resolution, change *FunctionChange) error {
 	f, err := r.Updater.Function(ctx, target.Name)
 	if err != nil {
 		return withHint(err, ErrMissing, fmt.Sprintf("Deploy the infrastructure of handoff %s first; tasuki resolve %s says which image to create the function with.", h.Name, h.Name))
@@ -139,14 +143,14 @@ func (r Reconciler) converge(ctx context.Context, h Handoff, target FunctionTarg
 		}
 		return &Error{Op: "update", Side: SideFunction, Subject: f.Name, Kind: ErrConflict, Err: errors.New("it was being updated")}
 	}
-	if !f.runs(image.Ref.digest) {
-		r.say(h, "updating function %s from %s to %s", f.Name, f.Digest.Short(), image.Ref.digest.Short())
-		err := r.begin(ctx, f, image)
+	if !f.runs(want.Digest) {
+		r.say(h, "updating function %s from %s to %s", f.Name, f.Digest.Short(), want.Digest.Short())
+		err := r.begin(ctx, f, want.Image)
 		change.begun = change.begun || mayHaveActed(err)
 		if err != nil {
 			return err
 		}
-		if f, err = r.complete(ctx, f.Name, image); err != nil {
+		if f, err = r.complete(ctx, f.Name, want.Image); err != nil {
 			return err
 		}
 	}
@@ -155,7 +159,7 @@ func (r Reconciler) converge(ctx context.Context, h Handoff, target FunctionTarg
 		return nil
 	}
 	change.Alias = target.Alias
-	return r.follow(ctx, h, f, change)
+	return r.follow(ctx, h, f, want.Origin, change)
 }
 
 // put puts an image into a function that is as f says, and waits for the end.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 )
 
 // TagBatchReader reads many tag parameters at once.
@@ -27,23 +29,7 @@ type RegisteredTag struct {
 // missing when SSM has said so for 5 s; one that cannot be read is an error for all,
 // because it is not known which ones the answer lacks.
 func RegisteredTags(ctx context.Context, tags TagBatchReader, handoffs []Handoff) ([]RegisteredTag, error) {
-	versions := map[ParameterName]ParameterVersion{}
-	_, err := confirm(ctx, func() (bool, error) {
-		var missing []ParameterName
-		for _, h := range handoffs {
-			if _, found := versions[h.TagParameter]; !found {
-				missing = append(missing, h.TagParameter)
-			}
-		}
-		if len(missing) == 0 {
-			return true, nil
-		}
-		found, err := tags.ReadTags(ctx, missing...)
-		for name, version := range found {
-			versions[name] = version
-		}
-		return len(found) == len(missing), err
-	})
+	versions, err := confirmedTags(ctx, tags, handoffs)
 	if err != nil {
 		return nil, err
 	}
@@ -65,4 +51,23 @@ func RegisteredTags(ctx context.Context, tags TagBatchReader, handoffs []Handoff
 		}
 	}
 	return registered, nil
+}
+
+// confirmedTags returns the current versions of the handoffs' tag parameters, without
+// their descriptions. One that is absent has been missing for 5 s.
+func confirmedTags(ctx context.Context, tags TagBatchReader, handoffs []Handoff) (map[ParameterName]ParameterVersion, error) {
+	versions := map[ParameterName]ParameterVersion{}
+	missing := map[ParameterName]bool{}
+	for _, h := range handoffs {
+		missing[h.TagParameter] = true
+	}
+	_, err := confirm(ctx, func() (bool, error) {
+		found, err := tags.ReadTags(ctx, slices.Collect(maps.Keys(missing))...)
+		for name, version := range found {
+			versions[name] = version
+			delete(missing, name)
+		}
+		return len(missing) == 0, err
+	})
+	return versions, err
 }

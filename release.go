@@ -82,20 +82,14 @@ func (r Releaser) Release(ctx context.Context, h Handoff, req ReleaseRequest) (R
 	if err := r.try(ctx, h, req, checked, released.Functions); err != nil {
 		return Released{}, r.undo(ctx, h, checked, err)
 	}
-	record := newRecord(h, req.Tag, digest, req.From)
-	var end Reconciled
-	for before := checked.before; ; before = end.Release {
-		released.Registered, err = Registrar{r.Resolver, r.Writer}.ensure(ctx, h, record, before)
-		released.Warnings = append(checked.warnings, released.Warnings...)
-		if err != nil {
-			return Released{}, r.undo(ctx, h, checked, err)
-		}
-		if end, err = r.finish(ctx, h, released.Registered); err != nil {
-			return released, err
-		}
-		if !end.belies(released.Registered) {
-			break
-		}
+	registered, end, err := r.handOn(ctx, h, r.Writer, newRecord(h, req.Tag, digest, req.From), checked.before)
+	if err != nil && !registered.done() {
+		return Released{}, r.undo(ctx, h, checked, err)
+	}
+	released.Registered = registered
+	released.Warnings = append(checked.warnings, registered.Warnings...)
+	if err != nil {
+		return released, err
 	}
 	for i, change := range end.Functions {
 		released.Functions[i].To, released.Functions[i].Alias = change.To, change.Alias
@@ -103,38 +97,6 @@ func (r Releaser) Release(ctx context.Context, h Handoff, req ReleaseRequest) (R
 	}
 	released.SupersededBy = end.supersedes(req.Tag, digest)
 	return released, nil
-}
-
-// finish reconciles after a registration. Whoever interrupts it interrupts nothing:
-// the release is registered.
-func (r Reconciler) finish(ctx context.Context, h Handoff, registered Registered) (Reconciled, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWithin)
-	defer cancel()
-	end, err := r.reconcile(ctx, h, registered.Release.Version.Version)
-	if err != nil {
-		err = &UndoError{
-			Err:  fmt.Errorf("%s is registered, but it could not be verified that the functions run it", registered.Release.Tag),
-			Undo: err,
-			Hint: mend(h),
-		}
-	}
-	return end, err
-}
-
-// supersedes returns what is registered at the end when it is not what a verb
-// registered; nil when it is.
-func (r Reconciled) supersedes(tag Tag, digest Digest) *Release {
-	if r.Release == nil || r.Release.Tag == tag && r.Digest == digest {
-		return nil
-	}
-	return r.Release
-}
-
-// belies reports whether what was taken for registered already is not registered: it
-// was read when SSM had not settled, or somebody else has registered since. It has not
-// been written then, so nothing was superseded.
-func (r Reconciled) belies(registered Registered) bool {
-	return registered.Unchanged && r.supersedes(registered.Release.Tag, registered.Release.Digest()) != nil
 }
 
 // mend is what a person does about a handoff that was left in the middle.
@@ -216,6 +178,9 @@ func (r Reconciler) readyFunction(ctx context.Context, h Handoff, name string) (
 		return Function{}, withHint(err, ErrMissing, fmt.Sprintf("Deploy the infrastructure of handoff %s first; tasuki register %s --tag TAG registers an image without a function.", h.Name, h.Name))
 	}
 	if err := f.mustRunImages(); err != nil {
+		return Function{}, err
+	}
+	if err := f.mustTakeFrom(h.Repository); err != nil {
 		return Function{}, err
 	}
 	if !f.Updating() {

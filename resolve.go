@@ -1,6 +1,7 @@
 package tasuki
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,11 @@ type Resolver struct {
 	Rules       Rules       // judges images that nobody has judged before
 	Placeholder ImageSource // put into ECR when it is needed; nil refuses such a resolution
 	Observe     Observer
+
+	// Architecture is the one that the functions are about to have, for those who are
+	// asked before the functions are changed, as CloudFormation does; "" for the one
+	// that they have. What was released for another is then refused.
+	Architecture Architecture
 }
 
 // Resolve returns the image that the handoff's functions should run:
@@ -132,6 +138,13 @@ func (r Resolver) released(ctx context.Context, h Handoff, release Release) (Res
 			return Resolution{}, notInECR(h, release, res.Digest)
 		}
 		res.Warnings = movedTag(release, tagged, isTagged)
+		if r.Architecture != "" {
+			_, warnings, err := r.inspect(ctx, h.Repository, res.manifest, release.Tag, r.Architecture)
+			if err != nil {
+				return Resolution{}, err
+			}
+			res.Warnings = append(res.Warnings, warnings...)
+		}
 		return res, nil
 	}
 	if !isTagged {
@@ -157,10 +170,12 @@ func notInECR(h Handoff, release Release, digest Digest) error {
 	if !digest.IsZero() {
 		err = fmt.Errorf("%s registers tag %s as %s, which is not in repository %s", h.TagParameter, release.Tag, digest, h.Repository)
 	}
-	return &Error{
-		Op: "find", Side: SideImage, Subject: subject, Kind: ErrMissing, Err: err,
-		Hint: fmt.Sprintf("Push the image again under its digest, or register another release: tasuki history %s lists them.", h.Name),
+	hint := fmt.Sprintf("Push the image again under its digest, or register another release: tasuki history %s lists them.", h.Name)
+	if release.Record != nil && !release.Record.Repository.IsZero() && release.Record.Repository != h.Repository {
+		// As where a stack was deleted, which keeps its repository, and is deployed again with a new one.
+		hint = fmt.Sprintf("It was released in repository %s: import that one into the stack, or copy the image.", release.Record.Repository)
 	}
+	return &Error{Op: "find", Side: SideImage, Subject: subject, Kind: ErrMissing, Err: err, Hint: hint}
 }
 
 // movedTag warns when the registered tag names another image now. The record's
@@ -175,9 +190,13 @@ func movedTag(release Release, tagged Manifest, isTagged bool) []string {
 	return []string{fmt.Sprintf("tag %s was moved after its release: it names %s now, and the released image %s is used", release.Tag, tagged.Digest.Short(), release.Record.Digest.Short())}
 }
 
-// architecture returns the architecture that the handoff's image needs: the
-// contract's, else the live functions', else "" for unknown.
+// architecture returns the architecture that the handoff's image needs: the one that
+// the functions are about to have, else the contract's, else the live functions', else
+// "" for unknown.
 func (r Resolver) architecture(ctx context.Context, h Handoff) (Architecture, error) {
+	if r.Architecture != "" {
+		return r.Architecture, nil
+	}
 	for _, f := range h.Functions {
 		if f.Architecture != "" {
 			return h.Architecture()
@@ -254,6 +273,7 @@ func (r Resolver) unreleased(ctx context.Context, h Handoff) (Resolution, error)
 			arch = f.Architecture
 		}
 	}
+	arch = cmp.Or(r.Architecture, arch)
 	seeded, err := r.seed(ctx, h, arch, placeholder)
 	if err != nil {
 		return Resolution{}, err
@@ -293,6 +313,13 @@ func (r Resolver) adopt(ctx context.Context, h Handoff, live []*Function, placeh
 	}
 	if adopted == nil {
 		return nil, nil
+	}
+	if r.Architecture != "" && adopted.Architecture != r.Architecture {
+		return nil, &Error{
+			Op: "resolve", Side: SideFunction, Subject: adopted.Name, Kind: ErrRefused,
+			Err:  fmt.Errorf("no release is registered in %s, and the image that function %s runs is for %s, not for %s", h.TagParameter, adopted.Name, adopted.Architecture, r.Architecture),
+			Hint: fmt.Sprintf("Register a release that was built for %s, and then change the architecture: tasuki register %s --tag TAG --architecture %s.", r.Architecture, h.Name, r.Architecture),
+		}
 	}
 	res := &Resolution{
 		Handoff: h.Name, Digest: adopted.Digest, Image: ImageURI{h.Repository, ByDigest(adopted.Digest)}, Origin: OriginFunction,

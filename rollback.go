@@ -49,22 +49,16 @@ func (r Rollbacker) Rollback(ctx context.Context, h Handoff, req RollbackRequest
 	if target.Record != nil {
 		req.From.Commit = cmp.Or(target.Record.Commit, req.From.Commit)
 	}
-	back := RolledBack{Digest: image.Digest()}
-	record := newRecord(h, target.Tag, back.Digest, req.From)
+	record := newRecord(h, target.Tag, image.Digest(), req.From)
 	record.Rollback = true
-	var end Reconciled
-	for ; ; current = end.Release {
-		back.Registered, err = Registrar{r.Resolver, r.Writer}.ensure(ctx, h, record, current)
-		back.Warnings = append(warnings, back.Warnings...)
-		if err != nil {
-			return RolledBack{}, written(err, mend(h))
-		}
-		if end, err = r.finish(ctx, h, back.Registered); err != nil {
-			return back, err
-		}
-		if !end.belies(back.Registered) {
-			break
-		}
+	registered, end, err := r.handOn(ctx, h, r.Writer, record, current)
+	if err != nil && !registered.done() {
+		return RolledBack{}, written(err, mend(h))
+	}
+	back := RolledBack{Registered: registered, Digest: image.Digest()}
+	back.Warnings = append(warnings, registered.Warnings...)
+	if err != nil {
+		return back, err
 	}
 	back.Functions = end.Functions
 	back.SupersededBy = end.supersedes(target.Tag, back.Digest)

@@ -30,11 +30,17 @@ type FunctionStatus struct {
 }
 
 // Status reads how a handoff stands. It changes nothing. What cannot be read is an
-// error; what is missing or disagrees is part of the answer.
+// error; what is missing or disagrees is part of the answer. A parameter is missing
+// when SSM has said so for 5 s.
 func (r Reconciler) Status(ctx context.Context, h Handoff) (Status, error) {
+	return r.status(ctx, h, func(ctx context.Context) (ParameterVersion, error) { return r.confirmed(ctx, h.TagParameter, 0) })
+}
+
+// status is Status with the tag parameter read as readTag does.
+func (r Reconciler) status(ctx context.Context, h Handoff, readTag func(context.Context) (ParameterVersion, error)) (Status, error) {
 	status := Status{Handoff: h.Name, Functions: make([]FunctionStatus, len(h.Functions))}
 	reads := []func(context.Context) error{func(ctx context.Context) error {
-		version, err := r.Tags.ReadTag(ctx, h.TagParameter)
+		version, err := readTag(ctx)
 		if errors.Is(err, ErrMissing) {
 			return nil
 		}

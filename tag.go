@@ -1,6 +1,8 @@
 package tasuki
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"regexp"
 	"strings"
@@ -25,6 +27,19 @@ var TagLive = Tag{"tasuki-live"}
 
 // heldPrefix begins the tags that protect images given to a stack.
 const heldPrefix = "tasuki-held-"
+
+// heldTags return the tags that protect the images that a stack was given for a
+// handoff: the last one, and the one before, to which the stack goes back when it is
+// rolled back.
+func heldTags(stack string, handoff HandoffName) (last, before Tag) {
+	const beforeSuffix = "_before"
+	name := heldPrefix + stack + "." + strings.ReplaceAll(handoff.s, "/", "_")
+	if longest := longestTag - len(beforeSuffix); len(name) > longest {
+		sum := sha256.Sum256([]byte(name))
+		name = name[:longest-17] + "-" + hex.EncodeToString(sum[:8])
+	}
+	return Tag{name}, Tag{name + beforeSuffix}
+}
 
 // DefaultPlaceholderTag is the tag of the placeholder image unless the contract names another.
 var DefaultPlaceholderTag = Tag{"initial"}

@@ -156,6 +156,7 @@ func TestContractRefusals(t *testing.T) {
 		"latest":            strings.Replace(valid, `"initial"`, `"latest"`, 1),
 		"architecture":      strings.Replace(valid, `"arm64"`, `"riscv"`, 1),
 		"qualified ARN":     strings.Replace(valid, `"name":"orders"`, `"name":"orders:live"`, 1),
+		"alias":             strings.Replace(valid, `"alias":"live"`, `"alias":"7"`, 1),
 		"two architectures": strings.Replace(valid, `"alias":"live"}`, `"alias":"live"},{"name":"b","architecture":"x86_64"}`, 1),
 		"twice the same":    strings.Replace(valid, `"alias":"live"}`, `"alias":"live"},{"name":"orders","architecture":"arm64"}`, 1),
 		"account":           strings.Replace(valid, `"account":"123456789012"`, `"account":"me"`, 1),

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tasuki-dev/tasuki"
+	"github.com/tasuki-dev/tasuki/internal/memory"
 	"github.com/tasuki-dev/tasuki/lambdaimage"
 )
 
@@ -406,9 +407,9 @@ func TestOneFunctionOfSeveralFails(t *testing.T) {
 	})
 }
 
-func (r *relay) examine(source tasuki.ImageSource) []string {
+func (r *relay) examine(source tasuki.InspectedSource, depth *tasuki.Depth) []string {
 	r.t.Helper()
-	doctor := tasuki.Doctor{Reconciler: r.reconciler(), History: r.AWS, Repositories: r.AWS}
+	doctor := tasuki.Doctor{Reconciler: r.reconciler(), History: r.AWS, Repositories: r.AWS, Deep: depth}
 	found, err := doctor.Examine(r.t.Context(), r.handoff, source)
 	if err != nil {
 		r.t.Fatal(err)
@@ -449,6 +450,25 @@ func TestDoctor(t *testing.T) {
 		"the released image is gone": {func(r *relay, digests []tasuki.Digest) {
 			r.DeleteImage(r.handoff.Repository, digests[1])
 		}, []string{tasuki.RuleDisagreement, tasuki.RuleDisagreement}},
+		"a zip function": {func(r *relay, _ []tasuki.Digest) {
+			r.ChangeFunction("orders", func(f *tasuki.Function) { f.PackageType, f.Digest = "Zip", tasuki.Digest{} })
+		}, []string{tasuki.RulePackageType}},
+		"a function elsewhere": {func(r *relay, _ []tasuki.Digest) {
+			r.ChangeFunction("orders", func(f *tasuki.Function) { f.ARN = "arn:aws:lambda:eu-west-1:000000000000:function:orders" })
+		}, []string{tasuki.RuleOtherRegion}},
+		"another account's key": {func(r *relay, _ []tasuki.Digest) {
+			r.SetUpRepository(r.handoff.Repository, tasuki.RepositorySettings{Mutability: "IMMUTABLE_WITH_EXCLUSION", Exclusions: []string{"tasuki-*"}, Encryption: "KMS", KMSKey: "arn:aws:kms:us-east-1:111111111111:key/k"})
+		}, []string{tasuki.RuleEncryption}},
+		"its own key": {func(r *relay, _ []tasuki.Digest) {
+			r.SetUpRepository(r.handoff.Repository, tasuki.RepositorySettings{Mutability: "IMMUTABLE_WITH_EXCLUSION", Exclusions: []string{"tasuki-*"}, Encryption: "KMS", KMSKey: "arn:aws:kms:us-east-1:000000000000:key/k"})
+		}, nil},
+		"the tag names an index": {func(r *relay, digests []tasuki.Digest) {
+			released := r.source("v2").Manifest
+			index := memory.Index(map[tasuki.Architecture]tasuki.Manifest{tasuki.X86_64: released})
+			if err := r.Push(r.handoff.Repository, mustTag("v2"), nil, index); err != nil {
+				r.t.Fatal(err)
+			}
+		}, []string{tasuki.RuleIndexTag}},
 		"unprotected": {func(r *relay, _ []tasuki.Digest) {
 			if err := r.Push(r.handoff.Repository, tasuki.TagLive, nil, r.source("v1").Manifest); err != nil {
 				r.t.Fatal(err)
@@ -460,7 +480,7 @@ func TestDoctor(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r, digests := released(t, "v1", "v2")
 				c.prepare(r, digests)
-				if got := r.examine(nil); !slices.Equal(got, c.want) {
+				if got := r.examine(nil, nil); !slices.Equal(got, c.want) {
 					t.Errorf("found %q, want %q", got, c.want)
 				}
 			})
@@ -469,7 +489,7 @@ func TestDoctor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _ := released(t, "v1", "v2")
 		r.handoff.Functions[0].Architecture = tasuki.ARM64
-		if got := r.examine(r.source("v3")); !slices.Contains(got, lambdaimage.RuleArchitecture) {
+		if got := r.examine(r.source("v3"), nil); !slices.Contains(got, lambdaimage.RuleArchitecture) {
 			t.Errorf("an image for another architecture: found %q", got)
 		}
 	})

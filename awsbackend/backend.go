@@ -8,9 +8,11 @@
 package awsbackend
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -19,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
@@ -49,6 +52,13 @@ type Options struct {
 	// means 10 s. An attempt that takes longer is retried as others are.
 	AttemptTimeout time.Duration
 
+	// Unpaced lets calls go as fast as they come. Without it they are kept under AWS's
+	// default limits for an account and region, which the calls of one handoff's verb
+	// never reach: SSM 40 reads and 3 writes a second, Lambda 100 GetFunction and 15
+	// other control calls a second. It is for accounts with higher limits, and for
+	// endpoints that have none.
+	Unpaced bool
+
 	// Config takes the place of the default chain for a caller that has a
 	// configuration already; nil for the chain. Profile is then not looked at, and
 	// AttemptTimeout only where the Config has no HTTP client.
@@ -62,6 +72,10 @@ type Backend struct {
 	Contracts *Contracts
 	Images    *Images
 	Functions *Functions
+	Secrets   *Secrets
+
+	// Config is what the clients are made of, for requests that no client makes.
+	Config aws.Config
 
 	sts *sts.Client
 }
@@ -79,6 +93,11 @@ func Load(ctx context.Context, o Options) (*Backend, error) {
 			Err: errors.New("no region is configured: give --region, set AWS_REGION, or set a region in the AWS profile"),
 		}
 	}
+	return backendOf(cfg), nil
+}
+
+// backendOf makes the clients.
+func backendOf(cfg aws.Config) *Backend {
 	parameters := ssm.NewFromConfig(cfg, func(o *ssm.Options) {
 		// SSM refused the write because another one was under way: it has not been
 		// done, and is as right a moment later. The SDK would not try again.
@@ -97,29 +116,34 @@ func Load(ctx context.Context, o Options) (*Backend, error) {
 		Contracts: &Contracts{parameters},
 		Images:    &Images{api: ecr.NewFromConfig(cfg), http: cfg.HTTPClient, retryer: downloads},
 		Functions: &Functions{api: lambda.NewFromConfig(cfg), invoker: invoker, region: cfg.Region},
+		Secrets:   &Secrets{secretsmanager.NewFromConfig(cfg)},
+		Config:    cfg,
 		sts:       sts.NewFromConfig(cfg),
-	}, nil
+	}
 }
 
 // load returns the configuration that all clients are made of.
 func (o Options) load(ctx context.Context) (aws.Config, error) {
-	timeout := o.AttemptTimeout
-	if timeout == 0 {
-		timeout = defaultAttemptTimeout
-	}
-	client := awshttp.NewBuildableClient().WithTimeout(timeout)
-	var cfg aws.Config
 	if o.Config != nil {
-		cfg = o.Config.Copy()
-	} else {
-		var err error
-		cfg, err = config.LoadDefaultConfig(ctx, config.WithSharedConfigProfile(o.Profile), config.WithHTTPClient(client))
-		if err != nil {
-			return cfg, configurationError(err)
-		}
+		return o.complete(*o.Config), nil
 	}
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithSharedConfigProfile(o.Profile), config.WithHTTPClient(o.client()))
+	if err != nil {
+		return cfg, configurationError(err)
+	}
+	return o.complete(cfg), nil
+}
+
+// client returns an HTTP client that bounds each attempt.
+func (o Options) client() aws.HTTPClient {
+	return awshttp.NewBuildableClient().WithTimeout(cmp.Or(o.AttemptTimeout, defaultAttemptTimeout))
+}
+
+// complete returns a copy of cfg with what the options and the package add to it.
+func (o Options) complete(cfg aws.Config) aws.Config {
+	cfg = cfg.Copy()
 	if cfg.HTTPClient == nil {
-		cfg.HTTPClient = client
+		cfg.HTTPClient = o.client()
 	}
 	cfg.HTTPClient = whole{cfg.HTTPClient}
 	if o.Region != "" {
@@ -131,10 +155,13 @@ func (o Options) load(ctx context.Context) (aws.Config, error) {
 	if cfg.RetryMaxAttempts == 0 {
 		cfg.RetryMaxAttempts = defaultAttempts
 	}
+	if !o.Unpaced {
+		cfg.APIOptions = append(slices.Clone(cfg.APIOptions), newPace().addTo)
+	}
 	if cfg.Credentials != nil {
 		cfg.Credentials = credentials{cfg.Credentials}
 	}
-	return cfg, nil
+	return cfg
 }
 
 // configurationError says what is wrong with the AWS configuration files.

@@ -59,7 +59,7 @@ func start(t *testing.T) *endpoint {
 // attempts opens the backend again, with so many attempts at each call; 0 for the default.
 func (e *endpoint) attempts(t *testing.T, n int) {
 	t.Helper()
-	backend, err := awsbackend.Load(t.Context(), awsbackend.Options{Config: &e.config, RetryMaxAttempts: n})
+	backend, err := awsbackend.Load(t.Context(), awsbackend.Options{Config: &e.config, RetryMaxAttempts: n, Unpaced: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,6 +143,15 @@ func TestTagsConform(t *testing.T) {
 
 func TestContractsConform(t *testing.T) {
 	conformance.Contracts(t, func(t *testing.T) tasuki.Contracts { return start(t).backend.Contracts })
+}
+
+func TestBatchesConform(t *testing.T) {
+	t.Run("tags", func(t *testing.T) {
+		conformance.TagBatches(t, func(t *testing.T) conformance.TagStore { return start(t).backend.Tags })
+	})
+	t.Run("contracts", func(t *testing.T) {
+		conformance.ContractBatches(t, func(t *testing.T) conformance.ContractStore { return start(t).backend.Contracts })
+	})
 }
 
 func TestImagesConform(t *testing.T) {

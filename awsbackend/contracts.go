@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -84,32 +85,53 @@ func (s *Contracts) WriteContract(ctx context.Context, contract tasuki.Contract)
 func (s *Contracts) ListContracts(ctx context.Context) ([]tasuki.Contract, error) {
 	var contracts []tasuki.Contract
 	var bad []error
-	pages := ssm.NewGetParametersByPathPaginator(s.api, &ssm.GetParametersByPathInput{
-		Path: aws.String(contractPath), Recursive: aws.Bool(true), MaxResults: aws.Int32(pathPage),
-	})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			c := call{
-				op: "list", side: tasuki.SideContract, subject: contractPath + "*" + contractSuffix,
-				action: "ssm:GetParametersByPath", resource: "parameter " + contractPath + "*",
-			}
-			return nil, c.failed(err)
-		}
-		for _, p := range page.Parameters {
-			if !strings.HasSuffix(aws.ToString(p.Name), contractSuffix) {
-				continue
-			}
-			contract, err := parseContract(p)
-			if err != nil {
-				bad = append(bad, malformed("read", aws.ToString(p.Name), err))
-				continue
-			}
+	for contract, err := range s.All(ctx) {
+		switch {
+		case errors.Is(err, tasuki.ErrInvalid):
+			bad = append(bad, err)
+		case err != nil:
+			return nil, err
+		default:
 			contracts = append(contracts, contract)
 		}
 	}
 	slices.SortFunc(contracts, func(a, b tasuki.Contract) int { return cmp.Compare(a.Name.String(), b.Name.String()) })
 	return contracts, errors.Join(bad...)
+}
+
+// All yields every contract in the account and region as SSM gives them, in no order.
+// SSM's pages follow one another, ten parameters each, so that of many contracts the
+// first come long before the last. A parameter that is no contract is an error of kind
+// ErrInvalid, and the others follow; any other error is the last.
+func (s *Contracts) All(ctx context.Context) iter.Seq2[tasuki.Contract, error] {
+	return func(yield func(tasuki.Contract, error) bool) {
+		pages := ssm.NewGetParametersByPathPaginator(s.api, &ssm.GetParametersByPathInput{
+			Path: aws.String(contractPath), Recursive: aws.Bool(true), MaxResults: aws.Int32(pathPage),
+		})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				c := call{
+					op: "list", side: tasuki.SideContract, subject: contractPath + "*" + contractSuffix,
+					action: "ssm:GetParametersByPath", resource: "parameter " + contractPath + "*",
+				}
+				yield(tasuki.Contract{}, c.failed(err))
+				return
+			}
+			for _, p := range page.Parameters {
+				if !strings.HasSuffix(aws.ToString(p.Name), contractSuffix) {
+					continue
+				}
+				contract, err := parseContract(p)
+				if err != nil {
+					err = malformed("read", aws.ToString(p.Name), err)
+				}
+				if !yield(contract, err) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // parseContract reads a parameter as the contract that its name says it is.

@@ -51,6 +51,40 @@ func TestMalformedContractsAreNamedInTheList(t *testing.T) {
 	}
 }
 
+// What a batch lacks is asked for alone, and that says what is the matter with it.
+func TestContractsOfABatchThatAreNone(t *testing.T) {
+	b, err := json.Marshal(map[string]any{"Parameters": []any{
+		stringParameter("/tasuki/orders/contract", contractJSON("orders")), stringParameter("/tasuki/bad/contract", "{"), stringParameter("/tasuki/other/contract", contractJSON("orders")),
+	}, "InvalidParameters": []string{"/tasuki/missing/contract"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	backend, fake := serve(t, Options{}, map[string]operation{"GetParameters": ok("%s", b)})
+	var names []tasuki.HandoffName
+	for _, name := range []string{"orders", "bad", "other", "missing"} {
+		names = append(names, parse(t, tasuki.ParseHandoffName, name))
+	}
+	found, err := backend.Contracts.ReadContracts(t.Context(), names...)
+	if _, there := found[names[0]]; err != nil || !there || len(found) != 1 {
+		t.Errorf("got %v, %v; want the contract of orders", found, err)
+	}
+	if n := fake.count("GetParameters"); n != 1 {
+		t.Errorf("it took %d calls", n)
+	}
+}
+
+func TestABatchThatIsDenied(t *testing.T) {
+	backend, _ := serve(t, Options{}, map[string]operation{"GetParameters": fail(400, "AccessDeniedException", "")})
+	_, err := backend.Contracts.ReadContracts(t.Context(), parse(t, tasuki.ParseHandoffName, "orders"))
+	if e := wantKind(t, err, tasuki.ErrDenied); e.Side != tasuki.SideContract {
+		t.Errorf("the error is about the %s", e.Side)
+	}
+	_, err = backend.Tags.ReadTags(t.Context(), tagParameter(t))
+	if e := wantKind(t, err, tasuki.ErrDenied); e.Side != tasuki.SideTag {
+		t.Errorf("the error is about the %s", e.Side)
+	}
+}
+
 func TestReadContractThatIsNone(t *testing.T) {
 	orders := parse(t, tasuki.ParseHandoffName, "orders")
 	for what, value := range map[string]string{

@@ -75,7 +75,8 @@ func (f *Functions) UpdateCode(ctx context.Context, update tasuki.CodeUpdate) (t
 		FunctionName: out.FunctionName, FunctionArn: out.FunctionArn, PackageType: out.PackageType,
 		Architectures: out.Architectures, RevisionId: out.RevisionId, LastModified: out.LastModified,
 		State: out.State, StateReason: out.StateReason, StateReasonCode: out.StateReasonCode,
-		LastUpdateStatus: out.LastUpdateStatus, LastUpdateStatusReason: out.LastUpdateStatusReason, LastUpdateStatusReasonCode: out.LastUpdateStatusReasonCode,
+		ImageConfigResponse: out.ImageConfigResponse,
+		LastUpdateStatus:    out.LastUpdateStatus, LastUpdateStatusReason: out.LastUpdateStatusReason, LastUpdateStatusReasonCode: out.LastUpdateStatusReasonCode,
 	})
 	// The answer does not name the image; it is the one that was asked for, by digest.
 	function.ImageURI = update.Image.String()
@@ -108,6 +109,11 @@ func functionOf(c types.FunctionConfiguration) tasuki.Function {
 	}
 	// For people only: a time that cannot be read is the zero time.
 	modified, _ := time.Parse(modifiedLayout, aws.ToString(c.LastModified))
+	var settings *tasuki.ImageSettings
+	if c.ImageConfigResponse != nil && c.ImageConfigResponse.ImageConfig != nil {
+		own := c.ImageConfigResponse.ImageConfig
+		settings = &tasuki.ImageSettings{EntryPoint: own.EntryPoint, Command: own.Command, WorkingDirectory: aws.ToString(own.WorkingDirectory)}
+	}
 	return tasuki.Function{
 		Name:             aws.ToString(c.FunctionName),
 		ARN:              aws.ToString(c.FunctionArn),
@@ -121,6 +127,7 @@ func functionOf(c types.FunctionConfiguration) tasuki.Function {
 		UpdateReason:     aws.ToString(c.LastUpdateStatusReason),
 		UpdateReasonCode: string(c.LastUpdateStatusReasonCode),
 		Modified:         modified,
+		Settings:         settings,
 	}
 }
 

@@ -2,6 +2,7 @@ package awsbackend
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -13,6 +14,7 @@ import (
 
 var (
 	_ tasuki.VersionPublisher = (*Functions)(nil)
+	_ tasuki.AliasDeleter     = (*Functions)(nil)
 	_ tasuki.Invoker          = (*Functions)(nil)
 )
 
@@ -49,7 +51,7 @@ func (f *Functions) Alias(ctx context.Context, function, alias string) (tasuki.A
 	if out.FunctionVersion == nil || out.RevisionId == nil {
 		return tasuki.Alias{}, c.wrong(tasuki.ErrUnavailable, "Lambda's answer has no version or no revision")
 	}
-	return tasuki.Alias{Version: *out.FunctionVersion, RevisionID: *out.RevisionId}, nil
+	return tasuki.Alias{Version: *out.FunctionVersion, RevisionID: *out.RevisionId, Description: aws.ToString(out.Description)}, nil
 }
 
 // MoveAlias implements [tasuki.VersionPublisher]. Weights that shared the alias's
@@ -57,9 +59,11 @@ func (f *Functions) Alias(ctx context.Context, function, alias string) (tasuki.A
 func (f *Functions) MoveAlias(ctx context.Context, move tasuki.AliasMove) error {
 	subject := move.Function + ":" + move.Alias
 	if move.RevisionID == "" {
-		_, err := f.api.CreateAlias(ctx, &lambda.CreateAliasInput{
-			FunctionName: aws.String(move.Function), Name: aws.String(move.Alias), FunctionVersion: aws.String(move.Version),
-		})
+		in := &lambda.CreateAliasInput{FunctionName: aws.String(move.Function), Name: aws.String(move.Alias), FunctionVersion: aws.String(move.Version)}
+		if move.Description != "" {
+			in.Description = aws.String(move.Description)
+		}
+		_, err := f.api.CreateAlias(ctx, in)
 		if err != nil {
 			return f.call("create alias of", "lambda:CreateAlias", subject).failed(err)
 		}
@@ -87,4 +91,17 @@ func (f *Functions) Invoke(ctx context.Context, function, version string, payloa
 		return tasuki.Answer{}, f.call("invoke", "lambda:InvokeFunction", function).failed(err)
 	}
 	return tasuki.Answer{Payload: out.Payload, Failure: aws.ToString(out.FunctionError)}, nil
+}
+
+// DeleteAlias implements [tasuki.AliasDeleter].
+func (f *Functions) DeleteAlias(ctx context.Context, function, alias string) error {
+	_, err := f.api.DeleteAlias(ctx, &lambda.DeleteAliasInput{FunctionName: aws.String(function), Name: aws.String(alias)})
+	if err == nil {
+		return nil
+	}
+	failed := f.call("delete alias of", "lambda:DeleteAlias", function+":"+alias).failed(err)
+	if errors.Is(failed, tasuki.ErrMissing) {
+		return nil
+	}
+	return failed
 }

@@ -42,15 +42,25 @@ func openArchive(ctx context.Context, file string) (*archive, error) {
 	if err == nil && !info.Mode().IsRegular() {
 		err = failed(tasuki.ErrInvalid, "%s is not a regular file", file)
 	}
-	var members map[string]member
-	if err == nil {
-		members, err = readMembers(ctx, f, info.Size())
-	}
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
-	return &archive{f, f, members}, nil
+	a, err := newArchive(ctx, f, info.Size(), f)
+	if err != nil {
+		f.Close()
+	}
+	return a, err
+}
+
+// newArchive reads the headers of the tar archive in r, of size bytes. The archive
+// closes closer.
+func newArchive(ctx context.Context, r io.ReaderAt, size int64, closer io.Closer) (*archive, error) {
+	members, err := readMembers(ctx, io.NewSectionReader(r, 0, size), size)
+	if err != nil {
+		return nil, err
+	}
+	return &archive{r, closer, members}, nil
 }
 
 // readMembers returns where the members of the tar archive r, of size bytes, lie.
@@ -71,6 +81,11 @@ func readMembers(ctx context.Context, r io.ReadSeeker, size int64) (map[string]m
 		}
 		if err != nil && ctx.Err() != nil {
 			return nil, ctx.Err()
+		}
+		var answered *failure
+		var answer *responseError
+		if errors.As(err, &answered) || errors.As(err, &answer) || err != nil && transient(err) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, err // of what the archive is read from, not of the archive
 		}
 		if err != nil {
 			return nil, failed(tasuki.ErrInvalid, "it is not a whole tar archive: %s", printable(err.Error()))

@@ -1,11 +1,13 @@
 package image
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -20,16 +22,27 @@ const longestErrorBody = 64 << 10
 const longestSilence = 2 * time.Minute
 
 // newTransport returns a transport whose idle connections are our own to close. It
-// keeps one for each blob that is sent at the same time; the default is two.
+// keeps one for each request that is under way at the same time; the default is two.
 func newTransport() *http.Transport {
 	transport, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
 		transport = &http.Transport{Proxy: http.ProxyFromEnvironment}
 	}
 	transport = transport.Clone()
-	transport.MaxIdleConnsPerHost = 2 * parallelBlobs
+	transport.MaxIdleConnsPerHost = 2 * mostAtOnce
 	transport.ResponseHeaderTimeout = longestSilence
 	return transport
+}
+
+// counting counts the requests that a transport carries.
+type counting struct {
+	http.RoundTripper
+	n atomic.Int64
+}
+
+func (c *counting) RoundTrip(request *http.Request) (*http.Response, error) {
+	c.n.Add(1)
+	return c.RoundTripper.RoundTrip(request)
 }
 
 // client is the HTTP client under oras's repositories. It sends credentials
@@ -51,7 +64,25 @@ func (c *client) Do(request *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	reading := request.Method == http.MethodGet || request.Method == http.MethodHead
-	if response.StatusCode < http.StatusBadRequest || response.StatusCode == http.StatusNotFound && reading {
+	if response.StatusCode == http.StatusNotFound && reading {
+		return response, nil
+	}
+	return unlessError(response)
+}
+
+// bare sends a request without credentials, to where a registry has sent us.
+func (c *client) bare(request *http.Request) (*http.Response, error) {
+	request.Header.Set("User-Agent", userAgent)
+	response, err := c.inner.Client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	return unlessError(response)
+}
+
+// unlessError makes an error of an answer that is one.
+func unlessError(response *http.Response) (*http.Response, error) {
+	if response.StatusCode < http.StatusBadRequest {
 		return response, nil
 	}
 	defer response.Body.Close()
@@ -60,6 +91,7 @@ func (c *client) Do(request *http.Request) (*http.Response, error) {
 
 // responseError is a registry's answer that is an error.
 type responseError struct {
+	server     string // who answered; "" for the registry
 	status     int
 	code       string        // of the OCI distribution specification; "" where the body has none
 	message    string        // the registry's own sentence
@@ -91,7 +123,7 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 }
 
 func (e *responseError) Error() string {
-	text := fmt.Sprintf("the registry answered %d", e.status)
+	text := fmt.Sprintf("%s answered %d", cmp.Or(e.server, "the registry"), e.status)
 	switch {
 	case e.message != "":
 		return text + ": " + redact(printable(e.message))

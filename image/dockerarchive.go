@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -119,7 +120,7 @@ func (a *dockerArchive) root(ctx context.Context) (tasuki.Manifest, error) {
 	}
 	layers := make([]archiveLayer, len(a.entry.Layers))
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallelBlobs)
+	group.SetLimit(runtime.GOMAXPROCS(0)) // each is decompressed and hashed
 	for i, name := range a.entry.Layers {
 		group.Go(func() (err error) {
 			layers[i], err = a.examine(ctx, name, diffIDs[i])

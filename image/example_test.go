@@ -13,10 +13,10 @@ import (
 )
 
 func ExampleOpen() {
-	_, err := image.Open(context.Background(), "docker-daemon:orders:v1", image.OpenOptions{})
+	_, err := image.Open(context.Background(), "orders:v1", image.OpenOptions{})
 	fmt.Println(err)
 	// Output:
-	// open source image docker-daemon:orders:v1: docker-daemon: is not offered yet: write the image to a file with 'docker save -o image.tar NAME:TAG', and give docker-archive:image.tar
+	// open source image orders:v1: it does not say where the image is: give docker://HOST/NAME:TAG, docker-daemon:NAME:TAG, oci:PATH:TAG, oci-archive:FILE:TAG or docker-archive:FILE:NAME:TAG
 }
 
 func ExampleRegistry_Push() {

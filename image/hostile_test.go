@@ -40,7 +40,8 @@ func TestReferencesThatNameNothing(t *testing.T) {
 	}{
 		{"orders:v1", tasuki.ErrInvalid, []string{"docker://", "oci:", "oci-archive:", "docker-archive:"}},
 		{"", tasuki.ErrInvalid, []string{"docker://"}},
-		{"docker-daemon:orders:v1", tasuki.ErrInvalid, []string{"not offered yet", "docker save", "docker-archive:"}},
+		{"docker-daemon:Orders", tasuki.ErrInvalid, []string{"docker-daemon:NAME:TAG"}},
+		{"docker-daemon:", tasuki.ErrInvalid, []string{"nothing follows"}},
 		{"docker:orders", tasuki.ErrInvalid, []string{"two slashes"}},
 		{"docker://", tasuki.ErrInvalid, []string{"nothing follows"}},
 		{"docker://me:s3cret@registry.example/app:v1", tasuki.ErrInvalid, []string{"without a user name or password"}},

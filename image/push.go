@@ -8,17 +8,27 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tasuki-dev/tasuki"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 	"oras.land/oras-go/v2/errdef"
-	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/errcode"
 )
 
-// parallelBlobs is how many blobs are read or sent at the same time. More is
-// slower: one connection to ECR uses a good part of a build machine's network.
-const parallelBlobs = 4
+const (
+	// mostStreams is how many connections bring large blobs at the same time, shared out
+	// by size: eight equal layers have one each, and a single one has all eight.
+	mostStreams = 8
+	// mostAtOnce is how many small blobs are on their way at the same time: they wait for
+	// answers, and not for bytes.
+	mostAtOnce = 16
+	// smallBlob is the size in bytes up to which a blob is small.
+	smallBlob = 1 << 20
+	// worthRanges is the size in bytes from which a blob is read in several streams.
+	worthRanges = 64 << 20
+)
 
 // PushOptions changes how an image is pushed. The zero PushOptions is usual.
 type PushOptions struct {
@@ -29,36 +39,50 @@ type PushOptions struct {
 	Progress func(Progress)
 }
 
-// Progress is how far a blob is. Done goes back where an attempt failed and the
-// blob is sent again.
+// Progress is how far a blob is. Done goes back where the registry lost what it was
+// sent, and the blob is sent again.
 type Progress struct {
 	Digest  tasuki.Digest
 	Done    int64 // bytes; equal to Total when the registry has the blob
 	Total   int64 // bytes
 	Present bool  // it was there already, and is not sent
+	Mounted bool  // the registry took it from another repository of its own, and it is not sent
+}
+
+// Copied is what a copy took.
+type Copied struct {
+	Digest   tasuki.Digest // of the image or the index
+	Sent     int64         // bytes of blobs that were sent, those included that were sent again
+	Mounted  int64         // bytes of blobs that the registry took from another repository of its own
+	Present  int64         // bytes of blobs that were there already
+	Requests int64         // to both registries, for tokens and by redirection too
 }
 
 // Push copies image, which source's Inspect returned, into the repository of the
-// given name on r under tag, its manifest's bytes verbatim.
+// given name on r under tag, its manifest's bytes verbatim. The zero tag leaves it
+// untagged, known by its digest.
 //
 // It converges: what is there is not sent again, and an image that has the tag
-// already costs one request. A registry that refuses the manifest, because it has
-// not got a blob that it said it had, is sent all of them. Blobs go four at a time,
-// largest first; each request is tried five times, waiting as the registry asks.
+// already costs one request. A blob that another repository of the same registry has,
+// the source's, is mounted where the registry does that. A registry that refuses the
+// manifest, because it has not got a blob that it said it had, is sent all of them.
+//
+// Blobs go at the same time, largest first. A large one is read in several ranges at
+// once where the source's registry serves them, at most 4 MiB each. Each blob is tried
+// five times since it last got further, waiting as the registry asks, and goes on at
+// the byte reached, on both sides.
 //
 // An error is a [*tasuki.Error]: of [tasuki.SideSource] where the source could not
 // be read, of [tasuki.SideImage] otherwise, and of kind ErrConflict when the tag is
 // immutable and names another image, ErrMissing when there is no such repository.
 func (r Registry) Push(ctx context.Context, source *Source, image tasuki.Image, repository tasuki.Repository, tag tasuki.Tag, o PushOptions) error {
-	err := r.push(ctx, source, image, repository, tag, o)
-	var fromSource *sourceFault
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &fromSource) && ctx.Err() == nil:
-		return sourceError("read", source.name, fromSource.error)
+	to, err := r.destination(repository, tag)
+	if err != nil {
+		return err
 	}
-	return newError("push", tasuki.SideImage, tasuki.ImageURI{Repository: repository, Ref: tasuki.ByTag(tag)}.String(), explain(err, repository, tag))
+	defer to.Close()
+	_, err = to.Push(ctx, source, image, o)
+	return err
 }
 
 // sourceFault is an error that the source made while the destination was written.
@@ -66,31 +90,15 @@ type sourceFault struct{ error }
 
 func (f *sourceFault) Unwrap() error { return f.error }
 
-func (r Registry) push(ctx context.Context, source *Source, image tasuki.Image, repository tasuki.Repository, tag tasuki.Tag, o PushOptions) error {
-	if repository.IsZero() || tag.IsZero() {
-		return failed(tasuki.ErrInvalid, "a push needs a repository and a tag")
-	}
-	manifest, err := newManifest(image.Manifest.Bytes, image.Manifest.MediaType, image.Manifest.Digest)
-	if err != nil {
-		return &sourceFault{err}
-	}
+// image pushes an image under tag; without a tag, under its digest alone.
+func (p *pusher) image(ctx context.Context, manifest tasuki.Manifest, tag string) error {
 	blobs, err := blobsOf(manifest)
 	if err != nil {
 		return &sourceFault{err}
 	}
-	transport := r.Transport
-	if transport == nil {
-		own := newTransport()
-		defer own.CloseIdleConnections()
-		transport = own
-	}
-	to, err := r.repository(repository, transport)
-	if err != nil {
-		return err
-	}
-	p := &pusher{source: source, to: to, progress: o.Progress}
-	if !o.AssumeAbsent {
-		there, err := p.tagged(ctx, tag)
+	reference := cmp.Or(tag, manifest.Digest.String())
+	if p.ask {
+		there, err := p.digestOf(ctx, reference)
 		if err != nil {
 			return err
 		}
@@ -98,20 +106,25 @@ func (r Registry) push(ctx context.Context, source *Source, image tasuki.Image, 
 			return nil
 		}
 	}
-	if err := p.copyBlobs(ctx, blobs, !o.AssumeAbsent); err != nil {
+	if err := p.copyBlobs(ctx, blobs, false); err != nil {
 		return err
 	}
-	err = p.tag(ctx, manifest, tag)
-	if lacksBlob(err) && !o.AssumeAbsent {
-		if err := p.copyBlobs(ctx, blobs, false); err != nil {
+	err = p.put(ctx, manifest, reference)
+	if lacksBlob(err) && !p.sendsAll() {
+		if err := p.copyBlobs(ctx, blobs, true); err != nil {
 			return err
 		}
-		err = p.tag(ctx, manifest, tag)
+		err = p.put(ctx, manifest, reference)
 	}
-	// The tag may be immutable and ours: from a push at the same time, or one of
-	// our own whose answer was lost.
+	return p.unlessThere(ctx, err, manifest, reference)
+}
+
+// unlessThere returns err, which a manifest's push ended in, unless the manifest is
+// there all the same: the tag may be immutable and ours, from a push at the same time,
+// or one of our own whose answer was lost.
+func (p *pusher) unlessThere(ctx context.Context, err error, manifest tasuki.Manifest, reference string) error {
 	if err != nil && classify(err).kind == tasuki.ErrConflict {
-		if there, e := p.tagged(ctx, tag); e == nil && there == manifest.Digest {
+		if there, e := p.digestOf(ctx, reference); e == nil && there == manifest.Digest {
 			return nil
 		}
 	}
@@ -135,18 +148,40 @@ func blobsOf(manifest tasuki.Manifest) ([]tasuki.Descriptor, error) {
 	return slices.CompactFunc(blobs, func(a, b tasuki.Descriptor) bool { return a.Digest == b.Digest }), nil
 }
 
-// pusher pushes one image.
+// pusher pushes from one source to one repository.
 type pusher struct {
-	source   *Source
-	to       *remote.Repository
+	source *Source
+	to     *connection
+	ask    bool   // what is there already
+	from   string // repository of the same registry that the source is in; "" where it is elsewhere
+
 	mu       sync.Mutex // held while progress is told
 	progress func(Progress)
+
+	doubts atomic.Bool // the destination does not say which digest it has of what it was sent
+
+	sent, mounted, present atomic.Int64 // bytes
 }
 
-// tagged returns the digest that tag has, or the zero Digest.
-func (p *pusher) tagged(ctx context.Context, tag tasuki.Tag) (digest tasuki.Digest, err error) {
+// newPusher finds out whether blobs can be mounted.
+func newPusher(source *Source, to *connection, o PushOptions) *pusher {
+	p := &pusher{source: source, to: to, ask: !o.AssumeAbsent, progress: o.Progress}
+	if at, ok := source.at.(*remoteImage); ok && at.sameRegistry(to) {
+		p.from = at.Reference.Repository
+	}
+	return p
+}
+
+// within reports whether source and destination are one repository.
+func (p *pusher) within() bool { return p.from == p.to.Reference.Repository }
+
+// sendsAll reports whether each blob is sent, whatever the registry may have.
+func (p *pusher) sendsAll() bool { return !p.ask && p.from == "" }
+
+// digestOf returns the digest of what a tag or a digest names, or the zero Digest.
+func (p *pusher) digestOf(ctx context.Context, reference string) (digest tasuki.Digest, err error) {
 	err = retry(ctx, func() error {
-		d, err := p.to.Manifests().Resolve(ctx, tag.String())
+		d, err := p.to.Manifests().Resolve(ctx, reference)
 		if errors.Is(err, errdef.ErrNotFound) {
 			return nil
 		}
@@ -159,54 +194,78 @@ func (p *pusher) tagged(ctx context.Context, tag tasuki.Tag) (digest tasuki.Dige
 	return digest, err
 }
 
-// copyBlobs copies the blobs that the registry lacks; all of them where ask is false.
-func (p *pusher) copyBlobs(ctx context.Context, blobs []tasuki.Descriptor, ask bool) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallelBlobs)
+// copyBlobs copies the blobs that the registry lacks; all of them, by sending them,
+// where force is set.
+func (p *pusher) copyBlobs(ctx context.Context, blobs []tasuki.Descriptor, force bool) error {
+	var total int64
 	for _, blob := range blobs {
+		total += blob.Size
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	room := semaphore.NewWeighted(mostAtOnce)
+	for _, blob := range blobs {
+		streams := 1
+		if blob.Size >= worthRanges {
+			streams = max(1, int(float64(mostStreams)*float64(blob.Size)/float64(total)))
+		}
+		weight := int64(1)
+		if blob.Size > smallBlob {
+			weight = int64(streams) * mostAtOnce / mostStreams
+		}
+		if err := room.Acquire(ctx, weight); err != nil {
+			group.Go(func() error { return err }) // another one's error came first, or the end of ctx
+			break
+		}
 		group.Go(func() error {
-			return retry(ctx, func() error { return p.copyBlob(ctx, blob, ask) })
+			defer room.Release(weight)
+			return p.copyBlob(ctx, blob, streams, force)
 		})
 	}
 	return group.Wait()
 }
 
-func (p *pusher) copyBlob(ctx context.Context, blob tasuki.Descriptor, ask bool) error {
-	if err := ctx.Err(); err != nil {
-		return err
+func (p *pusher) copyBlob(ctx context.Context, blob tasuki.Descriptor, streams int, force bool) error {
+	if p.within() && !force {
+		p.present.Add(blob.Size) // or the manifest is refused
+		p.tell(Progress{Digest: blob.Digest, Done: blob.Size, Total: blob.Size, Present: true})
+		return nil
 	}
-	if ask {
-		there, err := p.to.Blobs().Exists(ctx, toOCI(blob))
+	if p.ask && !force {
+		var there bool
+		err := retry(ctx, func() (err error) {
+			there, err = p.to.Blobs().Exists(ctx, toOCI(blob))
+			return err
+		})
 		if err != nil {
 			return err
 		}
 		if there {
-			p.tell(Progress{blob.Digest, blob.Size, blob.Size, true})
+			p.present.Add(blob.Size)
+			p.tell(Progress{Digest: blob.Digest, Done: blob.Size, Total: blob.Size, Present: true})
 			return nil
 		}
 	}
-	from, err := p.source.blob(ctx, blob)
-	if err != nil {
-		return &sourceFault{err}
+	u := &upload{p: p, blob: blob, streams: streams, check: p.check(blob)}
+	if !force {
+		u.from = p.from
 	}
-	done := int64(0)
-	b := &body{from: from, count: func(n int) {
-		done += int64(n)
-		if done < blob.Size { // the last byte counts when the registry has it
-			p.tell(Progress{blob.Digest, done, blob.Size, false})
-		}
-	}}
-	defer b.Close()
-	p.tell(Progress{blob.Digest, 0, blob.Size, false})
-	err = p.to.Blobs().Push(ctx, toOCI(blob), b)
-	if fault := b.failure(); err != nil && fault != nil {
-		return &sourceFault{fault}
-	}
-	if err != nil {
+	if err := u.do(ctx); err != nil {
 		return err
 	}
-	p.tell(Progress{blob.Digest, blob.Size, blob.Size, false})
+	if u.mounted {
+		p.mounted.Add(blob.Size)
+	}
+	p.tell(Progress{Digest: blob.Digest, Done: blob.Size, Total: blob.Size, Mounted: u.mounted})
 	return nil
+}
+
+// check returns who verifies a blob: the destination alone where the bytes come from a
+// registry, and else we as well.
+func (p *pusher) check(blob tasuki.Descriptor) *check {
+	if _, isRegistry := p.source.at.(*remoteImage); isRegistry && !p.doubts.Load() {
+		return &check{want: blob}
+	}
+	return newCheck(blob)
 }
 
 func (p *pusher) tell(progress Progress) {
@@ -218,11 +277,11 @@ func (p *pusher) tell(progress Progress) {
 	p.progress(progress)
 }
 
-// tag puts the manifest under tag.
-func (p *pusher) tag(ctx context.Context, manifest tasuki.Manifest, tag tasuki.Tag) error {
+// put puts the manifest under a tag or its own digest.
+func (p *pusher) put(ctx context.Context, manifest tasuki.Manifest, reference string) error {
 	d := toOCI(tasuki.Descriptor{MediaType: manifest.MediaType, Digest: manifest.Digest, Size: int64(len(manifest.Bytes))})
 	return retry(ctx, func() error {
-		return p.to.Manifests().PushReference(ctx, d, bytes.NewReader(manifest.Bytes), tag.String())
+		return p.to.Manifests().PushReference(ctx, d, bytes.NewReader(manifest.Bytes), reference)
 	})
 }
 
@@ -232,25 +291,4 @@ func lacksBlob(err error) bool {
 	var answer *responseError
 	return errors.As(err, &answer) &&
 		(answer.code == errcode.ErrorCodeManifestBlobUnknown || answer.code == errcode.ErrorCodeBlobUnknown)
-}
-
-// lacksRepository reports whether a registry answered that there is no repository.
-func lacksRepository(err error) bool {
-	var answer *responseError
-	return errors.As(err, &answer) && (answer.code == errcode.ErrorCodeNameUnknown || answer.code == "")
-}
-
-// explain says what to do about the destination's refusal.
-func explain(err error, repository tasuki.Repository, tag tasuki.Tag) error {
-	f := *classify(err)
-	switch {
-	case f.kind == tasuki.ErrConflict:
-		f.hint = "The tag " + tag.String() + " names another image, and is immutable: release under a tag of its own, such as the commit hash."
-	case f.kind == tasuki.ErrMissing && lacksRepository(err):
-		f.text = "the repository " + repository.Name() + " does not exist in " + repository.Host()
-		f.hint = "Deploy the infra side first, which creates the repository, or check the repository's name."
-	case f.kind == tasuki.ErrDenied:
-		f.hint = "Allow the caller ecr:GetAuthorizationToken, and on the repository ecr:BatchGetImage, ecr:BatchCheckLayerAvailability, ecr:InitiateLayerUpload, ecr:UploadLayerPart, ecr:CompleteLayerUpload and ecr:PutImage."
-	}
-	return &f
 }

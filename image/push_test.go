@@ -531,6 +531,7 @@ func (sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusAccepted)
 	default:
 		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Docker-Content-Digest", r.URL.Query().Get("digest"))
 		w.WriteHeader(http.StatusCreated)
 	}
 }

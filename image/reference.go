@@ -11,20 +11,23 @@ import (
 )
 
 // transports is how a reference begins, and what follows.
-const transports = "docker://HOST/NAME:TAG, oci:PATH:TAG, oci-archive:FILE:TAG or docker-archive:FILE:NAME:TAG"
+const transports = "docker://HOST/NAME:TAG, docker-daemon:NAME:TAG, oci:PATH:TAG, oci-archive:FILE:TAG or docker-archive:FILE:NAME:TAG"
 
 // splitTransport divides a reference into its transport and what that transport reads.
 func splitTransport(reference string) (transport, rest string, err error) {
 	transport, rest, found := strings.Cut(reference, ":")
 	switch {
-	case found && transport == "docker-daemon":
-		return "", "", failed(tasuki.ErrInvalid, "docker-daemon: is not offered yet: write the image to a file with 'docker save -o image.tar NAME:TAG', and give docker-archive:image.tar")
 	case found && transport == "docker":
 		rest, found = strings.CutPrefix(rest, "//")
 		if !found {
 			return "", "", failed(tasuki.ErrInvalid, "after docker: come two slashes, as in docker://HOST/NAME:TAG")
 		}
-	case found && (transport == "oci" || transport == "oci-archive" || transport == "docker-archive"):
+	case found && transport == "s3":
+		rest, found = strings.CutPrefix(rest, "//")
+		if !found {
+			return "", "", failed(tasuki.ErrInvalid, "after s3: come two slashes, as in s3://BUCKET/KEY")
+		}
+	case found && (transport == "docker-daemon" || transport == "oci" || transport == "oci-archive" || transport == "docker-archive"):
 	default:
 		return "", "", failed(tasuki.ErrInvalid, "it does not say where the image is: give %s", transports)
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
+	"net/url"
 
 	"github.com/tasuki-dev/tasuki"
 	"oras.land/oras-go/v2/registry"
@@ -39,27 +41,60 @@ func (r Registry) LogValue() slog.Value { return slog.StringValue(r.String()) }
 // MarshalText keeps the credentials out of JSON and its like.
 func (r Registry) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
-// repository returns oras's client of a repository by that name. The canonical
-// AWS host in name is not where the bytes go when the registry is a local one.
-func (r Registry) repository(name tasuki.Repository, transport http.RoundTripper) (*remote.Repository, error) {
-	at := registry.Reference{Registry: r.Host, Repository: name.Name()}
-	if err := at.ValidateRegistry(); err != nil {
-		return nil, failed(tasuki.ErrInvalid, "%q is not a registry's host", printable(r.Host))
+// authorization returns the header that is sent with each request, "" for none.
+func (r Registry) authorization() string {
+	if r.Username == "" && r.Password == "" {
+		return ""
 	}
-	if err := at.ValidateRepository(); err != nil {
-		return nil, failed(tasuki.ErrInvalid, "%q is not a repository's name", printable(name.Name()))
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(r.Username+":"+r.Password))
+}
+
+// connection is a repository of a registry, and the client that reaches it.
+type connection struct {
+	*remote.Repository
+	client   *client
+	requests *counting
+	idle     func() // closes idle connections
+}
+
+// connect prepares to reach the repository that reference names. It sends nothing.
+func connect(reference registry.Reference, o OpenOptions) (*connection, error) {
+	credential, err := o.credential(reference.Host())
+	if err != nil {
+		return nil, err
 	}
-	c := &client{inner: &auth.Client{
-		Client: &http.Client{Transport: transport},
-		Header: http.Header{"User-Agent": {userAgent}},
-	}}
-	if r.Username != "" || r.Password != "" {
-		c.authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(r.Username+":"+r.Password))
+	plain, authorization := loopback(reference.Registry), ""
+	if o.Registry != nil {
+		reference.Registry, plain, authorization = o.Registry.Host, o.Registry.PlainHTTP, o.Registry.authorization()
 	}
+	if err := reference.ValidateRegistry(); err != nil {
+		return nil, failed(tasuki.ErrInvalid, "%q is not a registry's host", printable(reference.Registry))
+	}
+	if err := reference.ValidateRepository(); err != nil {
+		return nil, failed(tasuki.ErrInvalid, "%q is not a repository's name", printable(reference.Repository))
+	}
+	transport, idle := o.Transport, func() {}
+	if transport == nil {
+		own := newTransport()
+		transport, idle = own, own.CloseIdleConnections
+	}
+	requests := &counting{RoundTripper: transport}
+	inner := &auth.Client{
+		Client:     &http.Client{Transport: requests},
+		Header:     http.Header{"User-Agent": {userAgent}},
+		Credential: credential,
+		Cache:      auth.NewCache(),
+		ClientID:   userAgent,
+	}
+	if loopback(reference.Registry) {
+		// A registry on this machine may send us to a token service on this machine.
+		inner.BlockedRealmPrefixes = []netip.Prefix{}
+	}
+	c := &client{inner: inner, authorization: authorization}
 	repository := &remote.Repository{
 		Client:             c,
-		Reference:          at,
-		PlainHTTP:          r.PlainHTTP,
+		Reference:          reference,
+		PlainHTTP:          plain,
 		ManifestMediaTypes: tasuki.ManifestMediaTypes(),
 		MaxMetadataBytes:   MaxDocument,
 	}
@@ -68,5 +103,19 @@ func (r Registry) repository(name tasuki.Repository, transport http.RoundTripper
 	if err := repository.SetReferrersCapability(true); err != nil {
 		return nil, err
 	}
-	return repository, nil
+	return &connection{repository, c, requests, idle}, nil
+}
+
+// address returns the URL of path, which begins with a slash, in the repository.
+func (c *connection) address(path string) *url.URL {
+	scheme := "https"
+	if c.PlainHTTP {
+		scheme = "http"
+	}
+	return &url.URL{Scheme: scheme, Host: c.Reference.Host(), Path: "/v2/" + c.Reference.Repository + path}
+}
+
+// sameRegistry reports whether two repositories are one registry's.
+func (c *connection) sameRegistry(other *connection) bool {
+	return c.Reference.Host() == other.Reference.Host() && c.PlainHTTP == other.PlainHTTP
 }

@@ -23,31 +23,49 @@ const (
 	longestRetryAfter = time.Minute
 )
 
-// retry calls do until it succeeds, fails for good, or has failed mostAttempts
-// times. Between attempts it waits: twice as long each time, or as long as the
-// registry asks. It returns at once when ctx ends.
+// attempts counts the failures of something that is tried again.
+type attempts struct{ failed int }
+
+// again waits before the next attempt after one that ended in err: twice as long each
+// time, or as long as the registry asks. It returns the error to end with where there
+// is to be no next attempt, and at once when ctx ends.
+func (a *attempts) again(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err() // not what the cancellation did to the request
+	}
+	if !transient(err) || a.failed == mostAttempts-1 {
+		return err
+	}
+	wait, patient := pause(a.failed, err)
+	if !patient {
+		return err
+	}
+	a.failed++
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// advanced forgets the failures: what was tried has got further since.
+func (a *attempts) advanced() { a.failed = 0 }
+
+// retry calls do until it succeeds, fails for good, or has failed mostAttempts times.
 func retry(ctx context.Context, do func() error) error {
-	for attempt := range mostAttempts {
+	var a attempts
+	for {
 		err := do()
-		if err != nil && ctx.Err() != nil {
-			return ctx.Err() // not what the cancellation did to the request
+		if err == nil {
+			return nil
 		}
-		if err == nil || !transient(err) || attempt == mostAttempts-1 {
+		if err := a.again(ctx, err); err != nil {
 			return err
-		}
-		wait, patient := pause(attempt, err)
-		if !patient {
-			return err
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		case <-timer.C:
 		}
 	}
-	panic("unreachable: the last attempt returns")
 }
 
 // pause returns how long to wait after a failed attempt, and false where the
@@ -68,9 +86,18 @@ func transient(err error) bool {
 	var name *net.DNSError
 	var network net.Error
 	var request *url.Error
+	var source *sourceFault
+	var lost *lostSession
+	var broken *brokenOff
 	switch {
+	case errors.As(err, &source):
+		return false // the source has been tried again already
+	case errors.As(err, &lost):
+		return true // another session may do
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return false
+	case errors.As(err, &broken):
+		return true
 	case errors.As(err, &answer):
 		// A lost upload session is begun anew with the blob.
 		return answer.code == errcode.ErrorCodeBlobUploadUnknown || answer.status == http.StatusRequestTimeout || answer.status == http.StatusTooManyRequests ||

@@ -17,7 +17,18 @@ const userAgent = "tasuki"
 
 // OpenOptions changes how a source is opened. The zero OpenOptions is usual.
 type OpenOptions struct {
-	Transport http.RoundTripper // to registries; nil for one like http.DefaultTransport
+	Transport http.RoundTripper // to registries and to S3; nil for one like http.DefaultTransport
+
+	// Username and Password are what the source's registry wants; "" for what docker
+	// login has stored for it, or for nobody where NoDockerLogin is set.
+	Username, Password string
+	NoDockerLogin      bool // docker login's store is not looked at: nobody has logged in
+	// Registry is where a docker:// source is reached, and with what, in place of the
+	// host that the reference names: ECR, whose name is not always its address. Nil
+	// for what the reference says.
+	Registry *Registry
+
+	S3 S3 // how s3:// sources are reached
 }
 
 // Source is an image, or an index of images, somewhere. It may be used by many
@@ -53,12 +64,17 @@ func open(ctx context.Context, reference string, o OpenOptions) (store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if transport == "docker" {
+	switch transport {
+	case "docker":
 		named, err := parseRemote(rest)
 		if err != nil {
 			return nil, err
 		}
 		return openRemote(named, o)
+	case "docker-daemon":
+		return openDaemon(ctx, rest)
+	case "s3":
+		return openS3(ctx, rest, o)
 	}
 	file, pick, err := splitPath(rest)
 	if err != nil {
@@ -121,21 +137,15 @@ func (s *Source) Inspect(ctx context.Context, arch tasuki.Architecture) (tasuki.
 }
 
 func (s *Source) inspect(ctx context.Context, arch tasuki.Architecture) (image tasuki.Image, err error) {
-	if image.Manifest, err = s.at.root(ctx); err != nil {
+	root, err := s.at.root(ctx)
+	if err != nil {
 		return image, err
 	}
-	if image.Manifest.IsIndex() {
-		child, err := image.Manifest.Child(arch)
-		if err != nil {
-			return image, err
-		}
-		image.Index = image.Manifest.Digest
-		if image.Manifest, err = s.at.manifest(ctx, child); err != nil {
-			return image, err
-		}
-		if image.Manifest.IsIndex() {
-			return image, failed(tasuki.ErrInvalid, "the index %s holds another index for %s, and not an image", image.Index.Short(), arch)
-		}
+	if root.IsIndex() {
+		image.Index = root.Digest
+	}
+	if image.Manifest, err = s.child(ctx, root, arch); err != nil {
+		return image, err
 	}
 	if image.Config, image.Layers, err = parts(image.Manifest); err != nil {
 		return image, err
@@ -148,6 +158,22 @@ func (s *Source) inspect(ctx context.Context, arch tasuki.Architecture) (image t
 		return image, failed(tasuki.ErrInvalid, "the image's configuration %s is not JSON of its form: %s", image.Config.Digest.Short(), printable(err.Error()))
 	}
 	return image, nil
+}
+
+// child returns root, or where it is an index, the image for arch that it lists.
+func (s *Source) child(ctx context.Context, root tasuki.Manifest, arch tasuki.Architecture) (tasuki.Manifest, error) {
+	if !root.IsIndex() {
+		return root, nil
+	}
+	d, err := root.Child(arch)
+	if err != nil {
+		return tasuki.Manifest{}, err
+	}
+	child, err := s.at.manifest(ctx, d)
+	if err == nil && child.IsIndex() {
+		err = failed(tasuki.ErrInvalid, "the index %s holds another index for %s, and not an image", root.Digest.Short(), arch)
+	}
+	return child, err
 }
 
 // config reads an image's configuration.
@@ -174,6 +200,22 @@ func (s *Source) blob(ctx context.Context, d tasuki.Descriptor) (io.ReadCloser, 
 		return nil, err
 	}
 	return verified(r, d), nil
+}
+
+// blobFrom opens a blob at offset, not verified, in so many streams where it is in a
+// place that gives several.
+func (s *Source) blobFrom(ctx context.Context, d tasuki.Descriptor, offset int64, streams int) (io.ReadCloser, error) {
+	if at, ok := s.at.(ranger); ok {
+		return at.blobFrom(ctx, d, offset, streams)
+	}
+	from, err := s.at.blob(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.CopyN(io.Discard, from, offset); err != nil {
+		return nil, errors.Join(err, from.Close())
+	}
+	return from, nil
 }
 
 // newManifest returns b as a manifest, if it has the digest want and is of one

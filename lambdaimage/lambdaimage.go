@@ -125,15 +125,35 @@ func checkLayers(layers []tasuki.Descriptor) []tasuki.Finding {
 	return findings
 }
 
+// IsLayer reports whether content of a media type is a layer that is in the registry and
+// can be unpacked, whether or not Lambda does.
+func IsLayer(mediaType string) bool {
+	return isTar(mediaType) || isZstd(mediaType) && !isForeign(mediaType)
+}
+
+func isTar(mediaType string) bool {
+	switch mediaType {
+	case layerOCI, layerOCIGzip, layerDocker, layerDockerGzip:
+		return true
+	}
+	return false
+}
+
+func isZstd(mediaType string) bool { return strings.HasSuffix(mediaType, "zstd") }
+
+func isForeign(mediaType string) bool {
+	return strings.Contains(mediaType, ".nondistributable.") || strings.Contains(mediaType, ".foreign.")
+}
+
 func checkLayer(number int, mediaType string) (finding tasuki.Finding, found bool) {
 	switch {
-	case mediaType == layerOCI, mediaType == layerOCIGzip, mediaType == layerDocker, mediaType == layerDockerGzip:
+	case isTar(mediaType):
 		return tasuki.Finding{}, false
-	case strings.Contains(mediaType, ".nondistributable."), strings.Contains(mediaType, ".foreign."):
+	case isForeign(mediaType):
 		return refuse(RuleForeignLayer,
 			"Build on a base image whose layers may be pushed to ECR.",
 			"layer %d is of type %s, which is not kept in the registry, so Lambda cannot fetch it", number, mediaType), true
-	case strings.HasSuffix(mediaType, "zstd"):
+	case isZstd(mediaType):
 		return tasuki.Finding{Rule: RuleZstdLayer, Severity: tasuki.SeverityWarning,
 			Summary: fmt.Sprintf("layer %d is compressed with zstd, which AWS does not say that Lambda takes", number),
 			Fix:     "Build with gzip: 'docker buildx build --output type=image,compression=gzip,force-compression=true'."}, true

@@ -1,8 +1,7 @@
 package localaws
 
 import (
-	"crypto/rand"
-	"encoding/hex"
+	"context"
 	"encoding/json"
 	"encoding/xml"
 	"io"
@@ -54,7 +53,7 @@ func (d *dispatcher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	scope := wire.SignatureScope(r)
-	request := &wire.Request{HTTP: r, ID: newID(), Service: scope.Service, Region: scope.Region, Principal: wire.Principal(r)}
+	request := &wire.Request{HTTP: r, ID: wire.NewID(), Service: scope.Service, Region: scope.Region, Principal: wire.Principal(r)}
 	if !d.streams(scope.Service) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, longestBody))
 		if err != nil {
@@ -119,14 +118,22 @@ func (d *dispatcher) find(r *wire.Request) (wire.Service, string, bool) {
 	return nil, "", false
 }
 
+// delay waits for the latency of a call, and reports whether its client still waits.
+func (d *dispatcher) delay(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d.latency):
+		return true
+	}
+}
+
 // answer carries out one call as the faults in force would have it. The second
 // result is false where the client is to get no answer.
 func (d *dispatcher) answer(service wire.Service, operation string, provided bool, r *wire.Request) (wire.Answer, bool) {
 	ctx := wire.WithRequest(r.HTTP.Context(), r)
-	select {
-	case <-ctx.Done():
+	if !d.delay(ctx) {
 		return wire.Answer{}, false
-	case <-time.After(d.latency):
 	}
 	if !provided {
 		return service.Fail(r, wire.NotProvided(service.Name(), operation)), true
@@ -213,10 +220,8 @@ func (d *dispatcher) serveRegistry(w http.ResponseWriter, r *http.Request) {
 		call.Took, call.Status = time.Since(call.Started), recorder.status
 		d.calls.add(call)
 	}()
-	select {
-	case <-r.Context().Done():
+	if !d.delay(r.Context()) {
 		return
-	case <-time.After(d.latency):
 	}
 	switch d.faults.Next(call.Name()) {
 	case fault.Error:
@@ -273,6 +278,9 @@ func (d *dispatcher) serveURL(w http.ResponseWriter, r *http.Request) {
 		call.Took, call.Status = time.Since(call.Started), recorder.status
 		d.calls.add(call)
 	}()
+	if !d.delay(r.Context()) {
+		return
+	}
 	switch d.faults.Next(call.Name()) {
 	case fault.Error:
 		http.Error(recorder, `{"Message":"Internal Server Error"}`, http.StatusBadGateway)
@@ -333,10 +341,3 @@ func (s *statusRecorder) Write(b []byte) (int, error) {
 
 // Unwrap lets http.ResponseController reach the connection.
 func (s *statusRecorder) Unwrap() http.ResponseWriter { return s.ResponseWriter }
-
-func newID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	s := hex.EncodeToString(b[:])
-	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
-}

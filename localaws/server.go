@@ -1,7 +1,7 @@
 // Package localaws is an embedded AWS-compatible endpoint: SSM Parameter Store, ECR
 // with a real OCI registry behind it, Lambda whose functions really run,
-// CloudFormation and the services that its stacks need, on one port of one machine. It provides what the relay touches, and says by name
-// what it does not provide.
+// CloudFormation and the services that its stacks need, on one port of one machine. It
+// provides what the relay touches, and says by name what it does not provide.
 package localaws
 
 import (

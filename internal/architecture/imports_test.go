@@ -15,11 +15,13 @@ const module = "github.com/tasuki-dev/tasuki"
 // without one may import nothing of the module, so that a new one has to find its
 // place here first.
 var allowed = map[string][]string{
-	"":            nil, // the domain
-	"lambdaimage": {""},
-	"image":       {""},
-	"placeholder": {""},
-	"awsbackend":  {""},
+	"":                     nil, // the domain
+	"lambdaimage":          {""},
+	"image":                {""},
+	"lambdaimage/contents": {"", "lambdaimage"},
+	"placeholder":          {""},
+	"awsbackend":           {""},
+	"policy":               nil,
 
 	"placeholder/runtime":             nil,
 	"placeholder/internal/buildlayer": nil,
@@ -45,18 +47,19 @@ var allowed = map[string][]string{
 	"localaws/cloudformation/resource": nil,
 
 	"internal/architecture": nil,
+	"internal/builtin":      {"", "image", "placeholder"},
 	"internal/memory":       {""},
 	"internal/conformance":  {""},
 	"internal/explore":      {"", "internal/memory"},
 	"internal/interop":      nil,
 	"internal/proof":        nil,
-	"internal/cli":          {"", "awsbackend", "image", "lambdaimage", "placeholder", "localaws", "localaws/fault"},
+	"internal/cli":          {"", "awsbackend", "image", "lambdaimage", "lambdaimage/contents", "internal/builtin", "localaws", "localaws/fault", "policy"},
 	"bench/relay":           {"", "localaws", "localaws/sandbox", "placeholder"},
 	"cmd/tasuki":            {"internal/cli", "localaws/sandbox"},
 }
 
 // standardOnly lists the packages that import nothing but the standard library.
-var standardOnly = []string{"", "lambdaimage", "placeholder", "placeholder/runtime"}
+var standardOnly = []string{"", "lambdaimage", "placeholder", "placeholder/runtime", "policy"}
 
 // imports returns what every package of the module imports, tests left aside.
 func imports(t *testing.T) map[string][]string {

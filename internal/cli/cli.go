@@ -30,6 +30,7 @@ type grammar struct {
 	Region  string `placeholder:"REGION" help:"AWS region, in place of the SDK's default chain."`
 	Profile string `placeholder:"NAME" help:"AWS profile, in place of the SDK's default chain."`
 	Debug   bool   `help:"Print the whole chain of an error's causes."`
+	Pace    bool   `negatable:"" default:"true" env:"TASUKI_PACE" help:"Keep calls under AWS's default limits; --no-pace is for accounts with higher ones."`
 
 	Release   releaseCommand   `cmd:"" help:"Try an image on the functions, register its tag, reconcile."`
 	Register  registerCommand  `cmd:"" help:"Verify an image in ECR and register its tag, for teams that keep their own deploy step."`
@@ -41,6 +42,8 @@ type grammar struct {
 	Doctor    doctorCommand    `cmd:"" help:"Look for what will go wrong: with the release, its image, its repository."`
 	History   historyCommand   `cmd:"" help:"Show what was registered before, by whom."`
 	Contract  contractCommand  `cmd:"" help:"Show the handoff's contract, or write it."`
+	Copy      copyCommand      `cmd:"" help:"Copy an image into a registry, its bytes verbatim."`
+	Policy    policyCommand    `cmd:"" help:"Print the IAM policy that a side of the handoff needs."`
 	Local     localCommand     `cmd:"" help:"Run the embedded AWS-compatible endpoint, or a command against it."`
 	Demo      demoCommand      `cmd:"" help:"Run the whole relay on the local endpoint, narrated."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
@@ -84,13 +87,15 @@ func Run(ctx context.Context, args []string, streams Streams, backend awsbackend
 		p.failed(usage("%v", err))
 		return exitUsage
 	}
-	p := &printer{streams: streams, format: g.Output, debug: g.Debug}
+	p := &printer{streams: streams, format: g.Output, debug: g.Debug, bars: newBars(streams.Err, os.Getenv)}
+	defer p.bars.clear()
 	if g.Output == "flat" && !strings.HasPrefix(parsed.Command(), "resolve") {
 		p.format = "text"
 		p.failed(usage("--output flat is for resolve only; %s has text and json", parsed.Command()))
 		return exitUsage
 	}
 	backend.Region, backend.Profile = cmp.Or(g.Region, backend.Region), cmp.Or(g.Profile, backend.Profile)
+	backend.Unpaced = backend.Unpaced || !g.Pace
 	session := &session{ctx: ctx, region: g.Region, options: backend, printer: p}
 	if err := parsed.Run(session); err != nil {
 		p.failed(err)

@@ -1,20 +1,37 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 
 	"github.com/tasuki-dev/tasuki"
+	"github.com/tasuki-dev/tasuki/image"
+	"github.com/tasuki-dev/tasuki/lambdaimage/contents"
 )
 
 type doctorCommand struct {
 	handoffFlags
-	Image string `placeholder:"SOURCE" help:"Judge this image as well, as a release would: docker://, oci:, oci-archive: or docker-archive:."`
+	sourceFlags
+	Image string `placeholder:"SOURCE" help:"Judge this image as well, as a release would: docker://, docker-daemon:, oci:, oci-archive:, docker-archive: or s3://."`
+	Deep  bool   `help:"Read the images' layers too: their size, and the program that Lambda starts. Look at what keeps Lambda from images: the repository's policy, ECR's archive, lifecycle rules."`
 }
 
 type doctorResult struct {
-	Handoff  string           `json:"handoff"`
-	Findings []tasuki.Finding `json:"findings"`
+	Handoff    string           `json:"handoff"`
+	Repository doctorRepository `json:"repository"`
+	Findings   []tasuki.Finding `json:"findings"`
+}
+
+// doctorRepository is what a doctor looked at, for whoever compares.
+type doctorRepository struct {
+	URI        string   `json:"uri"`
+	Account    string   `json:"account"`
+	Region     string   `json:"region"`
+	Mutability string   `json:"mutability"`
+	Exclusions []string `json:"exclusions,omitempty"`
+	Encryption string   `json:"encryption"`
+	KMSKey     string   `json:"kmsKey,omitempty"`
 }
 
 func (c *doctorCommand) Run(s *session) error {
@@ -22,21 +39,28 @@ func (c *doctorCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	var source tasuki.ImageSource
+	var source tasuki.InspectedSource
 	if c.Image != "" {
-		opened, err := s.open(c.Image)
+		opened, err := c.open(s, c.Image)
 		if err != nil {
 			return err
 		}
 		defer opened.Source.Close()
-		source = opened
+		source = told{opened, s.progress(reads)}
 	}
 	doctor := tasuki.Doctor{Reconciler: s.reconciler(nil), History: s.aws.Tags, Repositories: s.aws.Images}
+	if c.Deep {
+		inECR := &ecrLayers{session: s}
+		defer inECR.close()
+		doctor.Deep = &tasuki.Depth{Policies: s.aws.Images, Stored: s.aws.Images, Layers: inECR, Contents: contents.Check}
+	}
 	found, err := doctor.Examine(s.ctx, h, source)
 	if err != nil {
 		return err
 	}
-	result := doctorResult{h.Name.String(), orEmpty(found.Findings)}
+	is := found.Settings
+	repository := doctorRepository{h.Repository.String(), h.Repository.Account(), h.Repository.Region(), is.Mutability, is.Exclusions, is.Encryption, is.KMSKey}
+	result := doctorResult{h.Name.String(), repository, orEmpty(found.Findings)}
 	err = s.result(result, func(w io.Writer) {
 		if len(result.Findings) == 0 {
 			fmt.Fprintf(w, "%s: nothing found\n", result.Handoff)
@@ -49,4 +73,62 @@ func (c *doctorCommand) Run(s *session) error {
 		return exitError(exitFound)
 	}
 	return err
+}
+
+// ecrLayers opens layers in ECR's registry.
+type ecrLayers struct {
+	*session
+	opened []*image.Source
+}
+
+var _ tasuki.RepositoryLayers = (*ecrLayers)(nil)
+
+// LayersOf implements [tasuki.RepositoryLayers].
+func (e *ecrLayers) LayersOf(ctx context.Context, repository tasuki.Repository) (tasuki.Layers, error) {
+	login, err := e.aws.Images.RegistryOf(ctx, repository)
+	if err != nil {
+		return nil, err
+	}
+	registry := loggedIn(login)
+	source, err := image.Open(ctx, "docker://"+repository.String(), image.OpenOptions{Registry: &registry})
+	if err != nil {
+		return nil, err
+	}
+	e.opened = append(e.opened, source)
+	return told{image.Release{Source: source}, e.progress(reads)}, nil
+}
+
+func (e *ecrLayers) close() {
+	for _, source := range e.opened {
+		_ = source.Close() // nothing was written
+	}
+}
+
+// told is a source whose layers tell how far they have been read.
+type told struct {
+	image.Release
+	progress func(image.Progress)
+}
+
+// Layer implements [tasuki.Layers].
+func (t told) Layer(ctx context.Context, d tasuki.Descriptor) (io.ReadCloser, error) {
+	layer, err := t.Release.Layer(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	return &toldLayer{layer, t.progress, image.Progress{Digest: d.Digest, Total: d.Size}}, nil
+}
+
+type toldLayer struct {
+	io.ReadCloser
+	progress func(image.Progress)
+	so       image.Progress
+}
+
+func (l *toldLayer) Read(p []byte) (int, error) {
+	n, err := l.ReadCloser.Read(p)
+	if l.so.Done += int64(n); n > 0 {
+		l.progress(l.so)
+	}
+	return n, err
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/tasuki-dev/tasuki"
@@ -43,6 +44,7 @@ func (f *handoffsFlags) names(s *session) ([]string, error) {
 			if contracts, err = aws.Contracts.ListContracts(s.ctx); err != nil {
 				return nil, err
 			}
+			s.keep(slices.Values(contracts))
 		}
 		before := len(names)
 		for _, contract := range contracts {
@@ -88,7 +90,7 @@ func (f *targetFlags) load(s *session, handoff string) (tasuki.Handoff, error) {
 	}
 	h := tasuki.Handoff{Name: name, TagParameter: name.TagParameter(), PlaceholderTag: tasuki.DefaultPlaceholderTag}
 	if f.Repository == "" || len(f.Function) == 0 {
-		contract, err := tasuki.FindContract(s.ctx, aws.Contracts, name)
+		contract, err := s.contract(name)
 		switch {
 		case err == nil:
 			h = contract.Handoff

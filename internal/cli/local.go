@@ -26,6 +26,10 @@ type localCommand struct {
 // defaultLocalAddr is where AWS's other stand-ins listen as well.
 const defaultLocalAddr = "127.0.0.1:4566"
 
+// pace is the environment variable of --pace. Programs that use the endpoint have it
+// turned off: the endpoint has no limits to keep under.
+const pace = "TASUKI_PACE"
+
 type localResult struct {
 	URL         string            `json:"url"`
 	Registry    string            `json:"registry"`
@@ -89,7 +93,7 @@ func loopback(addr string) bool {
 // runCommand runs a command in the endpoint's environment, and takes its exit status.
 func (c *localCommand) runCommand(s *session, server *localaws.Server, command []string) error {
 	cmd := exec.CommandContext(s.ctx, command[0], command[1:]...)
-	cmd.Env = server.Environ(os.Environ())
+	cmd.Env = server.Environ(append([]string{pace + "=false"}, os.Environ()...)) // the caller's own TASUKI_PACE holds
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.streams.In, s.streams.Out, s.streams.Err
 	// What interrupts this process is for the command to end on, in its own time.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -113,11 +117,12 @@ func (c *localCommand) runCommand(s *session, server *localaws.Server, command [
 // waitForEnd says where the endpoint is, and serves until it is interrupted.
 func (c *localCommand) waitForEnd(s *session, server *localaws.Server) error {
 	result := localResult{server.URL(), server.Registry(), localaws.Account, server.Region(), c.Dir, map[string]string{}}
-	for _, v := range server.Variables() {
+	variables := append(server.Variables(), [2]string{pace, "false"})
+	for _, v := range variables {
 		result.Environment[v[0]] = v[1]
 	}
 	err := s.result(result, func(w io.Writer) {
-		for _, v := range server.Variables() {
+		for _, v := range variables {
 			fmt.Fprintf(w, "export %s=%s\n", v[0], v[1])
 		}
 	})

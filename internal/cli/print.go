@@ -15,7 +15,8 @@ type printer struct {
 	streams Streams
 	format  string // text, json or flat
 	debug   bool
-	several bool // lines say which handoff they are about
+	bars    *bars // nil where stderr is no terminal
+	several bool  // lines say which handoff they are about
 }
 
 // result prints a command's result: v as JSON, or what text writes.
@@ -42,15 +43,23 @@ func (p *printer) observe(e tasuki.Event) {
 	p.say("%s%s", about, e.Text)
 }
 
+// stderr is where lines go that are about what is being done.
+func (p *printer) stderr() io.Writer {
+	if p.bars != nil {
+		return p.bars
+	}
+	return p.streams.Err
+}
+
 // say prints a line about what is being done.
 func (p *printer) say(format string, args ...any) {
-	fmt.Fprintf(p.streams.Err, "tasuki: "+format+"\n", args...)
+	fmt.Fprintf(p.stderr(), "tasuki: "+format+"\n", args...)
 }
 
 // warn prints warnings.
 func (p *printer) warn(warnings ...string) {
 	for _, w := range warnings {
-		fmt.Fprintf(p.streams.Err, "tasuki: warning: %s\n", w)
+		fmt.Fprintf(p.stderr(), "tasuki: warning: %s\n", w)
 	}
 }
 
@@ -68,6 +77,7 @@ func (p *printer) failed(err error) {
 	if errors.As(err, &exit) {
 		return
 	}
+	p.bars.clear()
 	p.complain("", err)
 	if p.format != "text" {
 		_ = p.result(failureOf(err), nil) // to a stdout that is gone there is nothing to say
@@ -76,9 +86,9 @@ func (p *printer) failed(err error) {
 
 // complain prints an error and what to do about it.
 func (p *printer) complain(about string, err error) {
-	fmt.Fprintf(p.streams.Err, "tasuki: error: %s%s\n", about, oneLine(err.Error()))
+	fmt.Fprintf(p.stderr(), "tasuki: error: %s%s\n", about, oneLine(err.Error()))
 	if hint := tasuki.HintOf(err); hint != "" {
-		fmt.Fprintf(p.streams.Err, "tasuki: hint: %s\n", hint)
+		fmt.Fprintf(p.stderr(), "tasuki: hint: %s\n", hint)
 	}
 	if p.debug {
 		p.causes(err, 1)
@@ -98,7 +108,7 @@ func failureOf(err error) failure {
 
 // causes prints the tree of errors, for whoever debugs.
 func (p *printer) causes(err error, depth int) {
-	fmt.Fprintf(p.streams.Err, "%s%T: %s\n", strings.Repeat("  ", depth), err, oneLine(err.Error()))
+	fmt.Fprintf(p.stderr(), "%s%T: %s\n", strings.Repeat("  ", depth), err, oneLine(err.Error()))
 	switch e := err.(type) {
 	case interface{ Unwrap() error }:
 		if inner := e.Unwrap(); inner != nil {

@@ -26,7 +26,7 @@ func (c *reconcileCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	r, err := s.reconciler(builtin{h.Name, s}).Reconcile(s.ctx, h)
+	r, err := s.reconciler(s.builtin(h.Name)).Reconcile(s.ctx, h)
 	if err != nil {
 		return err
 	}

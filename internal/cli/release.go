@@ -9,7 +9,8 @@ import (
 
 type releaseCommand struct {
 	handoffsFlags
-	Image   string   `placeholder:"SOURCE" help:"Image to push under the tag first: docker://, oci:, oci-archive: or docker-archive:. Without it, the tag must be in ECR."`
+	sourceFlags
+	Image   string   `placeholder:"SOURCE" help:"Image to push under the tag first: docker://, docker-daemon:, oci:, oci-archive:, docker-archive: or s3://. Without it, the tag must be in ECR."`
 	Tag     string   `placeholder:"TAG" help:"Tag to release; default: the first 12 digits of the commit, as CI or git says it."`
 	Gate    string   `placeholder:"COMMAND" help:"Run COMMAND in a shell before anything is changed, with TASUKI_DIGEST, TASUKI_IMAGE, TASUKI_TAG, TASUKI_HANDOFF and TASUKI_SOURCE set; a failure stops the release."`
 	Smoke   []string `placeholder:"FILE" sep:"none" help:"Invoke the function with the JSON in FILE before the image is registered; repeat for several."`
@@ -50,7 +51,7 @@ func (c *releaseCommand) Run(s *session) error {
 		request.Gate = s.gate(c.Gate)
 	}
 	if c.Image != "" {
-		opened, err := s.open(c.Image)
+		opened, err := c.open(s, c.Image)
 		if err != nil {
 			return err
 		}

@@ -58,7 +58,7 @@ func (c *resolveCommand) resolve(s *session, name string) (resolution, error) {
 	if err != nil {
 		return resolution{}, err
 	}
-	r, err := s.resolver(builtin{h.Name, s}).Resolve(s.ctx, h)
+	r, err := s.resolver(s.builtin(h.Name)).Resolve(s.ctx, h)
 	if err != nil {
 		return resolution{}, err
 	}

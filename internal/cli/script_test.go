@@ -53,7 +53,7 @@ func TestScripts(t *testing.T) {
 					t.Error(err)
 				}
 			})
-			env.Vars = append(server.Environ(env.Vars), "USER=tester", "ARCH="+machine(), "OTHER="+otherArch())
+			env.Vars = append(server.Environ(env.Vars), "USER=tester", "ARCH="+machine(), "OTHER="+otherArch(), "REPOSITORIES="+localaws.Account+".dkr.ecr."+server.Region()+".amazonaws.com")
 			env.Values[relayKey{}] = newRelay(server, apps)
 			return nil
 		},
@@ -67,6 +67,8 @@ func TestScripts(t *testing.T) {
 			"untag":      bound((*relay).untag),
 			"alias":      bound((*relay).alias),
 			"lifecycle":  bound((*relay).lifecycle),
+			"permit":     bound((*relay).permit),
+			"configure":  bound((*relay).configure),
 			"invoke":     bound((*relay).invoke),
 			"fault":      bound((*relay).fault),
 			"calls":      bound((*relay).calls),
@@ -252,6 +254,22 @@ func (r *relay) alias(_ *testscript.TestScript, args []string) error {
 func (r *relay) lifecycle(ts *testscript.TestScript, args []string) error {
 	_, err := r.ecr.PutLifecyclePolicy(context.Background(), &ecr.PutLifecyclePolicyInput{RepositoryName: &args[0], LifecyclePolicyText: aws.String(ts.ReadFile(args[1]))})
 	return err
+}
+
+// permit sets a repository's policy: permit REPOSITORY FILE
+func (r *relay) permit(ts *testscript.TestScript, args []string) error {
+	_, err := r.ecr.SetRepositoryPolicy(context.Background(), &ecr.SetRepositoryPolicyInput{RepositoryName: &args[0], PolicyText: aws.String(ts.ReadFile(args[1]))})
+	return err
+}
+
+// configure gives a function another entry point, as the infra side would: configure NAME ENTRYPOINT
+func (r *relay) configure(_ *testscript.TestScript, args []string) error {
+	_, err := r.lambda.UpdateFunctionConfiguration(context.Background(), &lambda.UpdateFunctionConfigurationInput{FunctionName: &args[0], ImageConfig: &types.ImageConfig{EntryPoint: args[1:]}})
+	if err != nil {
+		return err
+	}
+	waiter := lambda.NewFunctionUpdatedV2Waiter(r.lambda, func(o *lambda.FunctionUpdatedV2WaiterOptions) { o.MinDelay = 20 * time.Millisecond })
+	return waiter.Wait(context.Background(), &lambda.GetFunctionInput{FunctionName: &args[0]}, time.Minute)
 }
 
 // invoke invokes a function, whose answer goes to stdout, and its error's kind to

@@ -9,7 +9,8 @@ import (
 
 type seedCommand struct {
 	handoffFlags
-	Image string `placeholder:"SOURCE" help:"Image to take for the placeholder, in place of the built-in one: docker://, oci:, oci-archive: or docker-archive:."`
+	sourceFlags
+	Image string `placeholder:"SOURCE" help:"Image to take for the placeholder, in place of the built-in one: docker://, docker-daemon:, oci:, oci-archive:, docker-archive: or s3://."`
 }
 
 type seedResult struct {
@@ -26,9 +27,9 @@ func (c *seedCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	var placeholder tasuki.ImageSource = builtin{h.Name, s}
+	var placeholder tasuki.ImageSource = s.builtin(h.Name)
 	if c.Image != "" {
-		opened, err := s.open(c.Image)
+		opened, err := c.open(s, c.Image)
 		if err != nil {
 			return err
 		}

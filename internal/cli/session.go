@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"iter"
+	"maps"
 
 	"github.com/tasuki-dev/tasuki"
 	"github.com/tasuki-dev/tasuki/awsbackend"
@@ -15,7 +17,8 @@ type session struct {
 	region  string // as the flag says; "" for none
 	options awsbackend.Options
 	*printer
-	aws *awsbackend.Backend // nil until it is needed
+	aws   *awsbackend.Backend                    // nil until it is needed
+	known map[tasuki.HandoffName]tasuki.Contract // contracts that were read together, before each is asked for
 }
 
 // backend returns AWS, its configuration read at the first use.
@@ -26,6 +29,43 @@ func (s *session) backend() (*awsbackend.Backend, error) {
 	var err error
 	s.aws, err = awsbackend.Load(s.ctx, s.options)
 	return s.aws, err
+}
+
+// together reads contracts, ten a call, for [session.contract] to return. Those that
+// cannot be read so are read alone, when they are asked for, and then say why.
+func (s *session) together(names []string) {
+	var unknown []tasuki.HandoffName
+	for _, name := range names {
+		if parsed, err := tasuki.ParseHandoffName(name); err == nil {
+			if _, known := s.known[parsed]; !known {
+				unknown = append(unknown, parsed)
+			}
+		}
+	}
+	if len(unknown) < 2 {
+		return
+	}
+	if contracts, err := s.aws.Contracts.ReadContracts(s.ctx, unknown...); err == nil {
+		s.keep(maps.Values(contracts))
+	}
+}
+
+// keep keeps contracts for [session.contract] to return.
+func (s *session) keep(contracts iter.Seq[tasuki.Contract]) {
+	if s.known == nil {
+		s.known = map[tasuki.HandoffName]tasuki.Contract{}
+	}
+	for contract := range contracts {
+		s.known[contract.Name] = contract
+	}
+}
+
+// contract returns a handoff's contract.
+func (s *session) contract(name tasuki.HandoffName) (tasuki.Contract, error) {
+	if contract, known := s.known[name]; known {
+		return contract, nil
+	}
+	return tasuki.FindContract(s.ctx, s.aws.Contracts, name)
 }
 
 // resolver wires the domain to AWS. With a handoff's name, the built-in placeholder
@@ -43,8 +83,17 @@ func (s *session) reconciler(placeholder tasuki.ImageSource) tasuki.Reconciler {
 	}
 }
 
+func (s *session) surveyor() tasuki.Surveyor {
+	return tasuki.Surveyor{Reconciler: s.reconciler(nil), Batch: s.aws.Tags, History: s.aws.Tags}
+}
+
 // registry logs in to ECR's registry.
 func (s *session) registry(ctx context.Context) (image.Registry, error) {
 	r, err := s.aws.Images.Registry(ctx)
-	return image.Registry{Host: r.Host, PlainHTTP: r.PlainHTTP, Username: r.User, Password: r.Password}, err
+	return loggedIn(r), err
+}
+
+// loggedIn returns a registry as package image takes it.
+func loggedIn(r awsbackend.Registry) image.Registry {
+	return image.Registry{Host: r.Host, PlainHTTP: r.PlainHTTP, Username: r.User, Password: r.Password}
 }

@@ -48,71 +48,21 @@ func (c *statusCommand) Run(s *session) error {
 	if c.Watch && (c.Wait || s.format != "text") {
 		return usage("--watch prints text until it is interrupted: it goes with neither --wait nor --output")
 	}
-	targets, err := c.targets(s)
+	if _, err := s.backend(); err != nil {
+		return err
+	}
+	r := &statusReader{session: s, flags: &c.handoffsFlags}
+	if c.Watch {
+		return c.watch(r)
+	}
+	outcomes, err := r.read()
+	if err == nil && c.Wait {
+		outcomes, err = c.wait(r, outcomes)
+	}
 	if err != nil {
 		return err
 	}
-	if c.Watch {
-		return c.watch(s, targets)
-	}
-	outcomes := c.read(s, targets)
-	if c.Wait {
-		if outcomes, err = c.wait(s, targets, outcomes); err != nil {
-			return err
-		}
-	}
 	return printStatus(s, outcomes)
-}
-
-// target is a handoff whose status is asked for: by its name, or by its contract
-// where that was read already.
-type target struct {
-	name    string
-	handoff *tasuki.Handoff
-}
-
-// targets returns those that were named, or all that have a contract.
-func (c *statusCommand) targets(s *session) ([]target, error) {
-	aws, err := s.backend()
-	if err != nil {
-		return nil, err
-	}
-	if len(c.Handoffs) == 0 {
-		contracts, err := aws.Contracts.ListContracts(s.ctx)
-		var targets []target
-		for _, contract := range contracts {
-			targets = append(targets, target{contract.Name.String(), &contract.Handoff})
-		}
-		return targets, err
-	}
-	names, err := c.names(s)
-	var targets []target
-	for _, name := range names {
-		targets = append(targets, target{name: name})
-	}
-	return targets, err
-}
-
-// read reads the status of each target.
-func (c *statusCommand) read(s *session, targets []target) []outcome[handoffStatus] {
-	names := make([]string, len(targets))
-	known := map[string]*tasuki.Handoff{}
-	for i, t := range targets {
-		names[i] = t.name
-		known[t.name] = t.handoff
-	}
-	return each(s, names, func(name string) (handoffStatus, error) {
-		h := known[name]
-		if h == nil {
-			loaded, err := c.targetFlags.load(s, name)
-			if err != nil {
-				return handoffStatus{}, err
-			}
-			h = &loaded
-		}
-		status, err := s.reconciler(nil).Status(s.ctx, *h)
-		return printedStatus(*h, status), err
-	})
 }
 
 // between is how long --wait and --watch leave AWS alone.
@@ -120,26 +70,32 @@ const between = 2 * time.Second
 
 // wait reads again until nothing disagrees, or the time is over. What cannot be read
 // ends it.
-func (c *statusCommand) wait(s *session, targets []target, outcomes []outcome[handoffStatus]) ([]outcome[handoffStatus], error) {
+func (c *statusCommand) wait(r *statusReader, outcomes []outcome[handoffStatus]) ([]outcome[handoffStatus], error) {
 	deadline := time.Now().Add(c.Timeout)
 	for settled(outcomes) == exitFound && time.Now().Before(deadline) {
 		select {
-		case <-s.ctx.Done():
-			return nil, context.Cause(s.ctx)
+		case <-r.ctx.Done():
+			return nil, context.Cause(r.ctx)
 		case <-time.After(between):
 		}
-		outcomes = c.read(s, targets)
+		var err error
+		if outcomes, err = r.read(); err != nil {
+			return nil, err
+		}
 	}
 	return outcomes, nil
 }
 
 // watch prints the status whenever it has changed.
-func (c *statusCommand) watch(s *session, targets []target) error {
+func (c *statusCommand) watch(r *statusReader) error {
 	last := ""
 	for {
-		outcomes := c.read(s, targets)
-		if s.ctx.Err() != nil {
+		outcomes, err := r.read()
+		if r.ctx.Err() != nil {
 			return nil
+		}
+		if err != nil {
+			return err
 		}
 		var now strings.Builder
 		statusesOf(outcomes).print(&now)
@@ -150,10 +106,10 @@ func (c *statusCommand) watch(s *session, targets []target) error {
 		}
 		if now.String() != last {
 			last = now.String()
-			fmt.Fprintf(s.streams.Out, "%s\n%s\n", time.Now().UTC().Format(time.RFC3339), last)
+			fmt.Fprintf(r.streams.Out, "%s\n%s\n", time.Now().UTC().Format(time.RFC3339), last)
 		}
 		select {
-		case <-s.ctx.Done():
+		case <-r.ctx.Done():
 			return nil
 		case <-time.After(between):
 		}

@@ -52,7 +52,7 @@ type Source struct {
 	Config   []byte
 }
 
-var _ tasuki.ImageSource = (*Source)(nil)
+var _ tasuki.InspectedSource = (*Source)(nil)
 
 // String implements [tasuki.ImageSource].
 func (s *Source) String() string { return "memory:" + s.Name }

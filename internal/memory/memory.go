@@ -50,6 +50,8 @@ type repository struct {
 	tags      map[tasuki.Tag]tasuki.Digest
 	configs   map[tasuki.Digest][]byte
 	settings  tasuki.RepositorySettings
+	policy    string // JSON; "" for none
+	archived  []tasuki.Digest
 }
 
 type function struct {
@@ -58,19 +60,22 @@ type function struct {
 	started         time.Time        // when the update under way started
 	next            *tasuki.Function // what it will be once the update has ended; nil for no update
 	versions        []tasuki.Function
+	configured      bool // its configuration has changed since it was published
 	aliases         map[string]tasuki.Alias
 }
 
 var (
-	_ tasuki.Tags             = (*AWS)(nil)
-	_ tasuki.TagBatchReader   = (*AWS)(nil)
-	_ tasuki.Contracts        = (*AWS)(nil)
-	_ tasuki.Images           = (*AWS)(nil)
-	_ tasuki.Repositories     = (*AWS)(nil)
-	_ tasuki.ImageTagger      = (*AWS)(nil)
-	_ tasuki.FunctionUpdater  = (*AWS)(nil)
-	_ tasuki.VersionPublisher = (*AWS)(nil)
-	_ tasuki.Invoker          = (*AWS)(nil)
+	_ tasuki.Tags                = (*AWS)(nil)
+	_ tasuki.TagBatchReader      = (*AWS)(nil)
+	_ tasuki.Contracts           = (*AWS)(nil)
+	_ tasuki.ContractBatchReader = (*AWS)(nil)
+	_ tasuki.Images              = (*AWS)(nil)
+	_ tasuki.Repositories        = (*AWS)(nil)
+	_ tasuki.ImageTagger         = (*AWS)(nil)
+	_ tasuki.FunctionUpdater     = (*AWS)(nil)
+	_ tasuki.VersionPublisher    = (*AWS)(nil)
+	_ tasuki.AliasDeleter        = (*AWS)(nil)
+	_ tasuki.Invoker             = (*AWS)(nil)
 )
 
 // do runs an operation between the hooks.
@@ -191,6 +196,20 @@ func (a *AWS) ReadContract(ctx context.Context, handoff tasuki.HandoffName) (con
 	return contract, err
 }
 
+// ReadContracts implements [tasuki.ContractBatchReader].
+func (a *AWS) ReadContracts(ctx context.Context, handoffs ...tasuki.HandoffName) (found map[tasuki.HandoffName]tasuki.Contract, err error) {
+	err = a.do(ctx, "ReadContracts", "", func() error {
+		found = map[tasuki.HandoffName]tasuki.Contract{}
+		for _, handoff := range handoffs {
+			if contract, there := a.contracts[handoff]; there {
+				found[handoff] = contract
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
 // WriteContract implements [tasuki.Contracts].
 func (a *AWS) WriteContract(ctx context.Context, contract tasuki.Contract) error {
 	return a.do(ctx, "WriteContract", contract.Name.String(), func() error {
@@ -285,6 +304,17 @@ func (a *AWS) DeleteImage(name tasuki.Repository, digest tasuki.Digest) {
 	maps.DeleteFunc(repository.tags, func(_ tasuki.Tag, d tasuki.Digest) bool { return d == digest })
 }
 
+// TaggedImages returns what the tags of a repository name, the protecting ones included.
+func (a *AWS) TaggedImages(name tasuki.Repository) map[string]tasuki.Digest {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	tagged := map[string]tasuki.Digest{}
+	for tag, digest := range a.repositories[name].tags {
+		tagged[tag.String()] = digest
+	}
+	return tagged
+}
+
 // Manifests implements [tasuki.Images].
 func (a *AWS) Manifests(ctx context.Context, name tasuki.Repository, refs ...tasuki.Ref) (found map[tasuki.Ref]tasuki.Manifest, err error) {
 	err = a.do(ctx, "Manifests", name.String(), func() error {
@@ -346,6 +376,7 @@ func (a *AWS) ChangeFunction(name string, change func(*tasuki.Function)) {
 	defer a.mu.Unlock()
 	f := a.functions[name]
 	change(&f.Function)
+	f.configured = true
 	f.serving = f.Digest
 	a.revise(&f.Function)
 }
@@ -480,8 +511,8 @@ func (a *AWS) PublishVersion(ctx context.Context, name string, digest tasuki.Dig
 		if f.Updating() || f.RevisionID != revisionID || f.Digest != digest {
 			return &tasuki.Error{Op: "publish", Side: tasuki.SideFunction, Subject: name, Kind: tasuki.ErrConflict, Err: errors.New("the function has changed")}
 		}
-		if n := len(f.versions); n == 0 || f.versions[n-1].Digest != digest {
-			f.versions = append(f.versions, f.Function)
+		if n := len(f.versions); n == 0 || f.configured || f.versions[n-1].Digest != digest {
+			f.versions, f.configured = append(f.versions, f.Function), false
 			a.revise(&f.Function) // as Lambda does, though nothing of the function changes
 		}
 		version = strconv.Itoa(len(f.versions))
@@ -522,7 +553,21 @@ func (a *AWS) MoveAlias(ctx context.Context, move tasuki.AliasMove) error {
 			f.aliases = map[string]tasuki.Alias{}
 		}
 		a.revision++
-		f.aliases[move.Alias] = tasuki.Alias{Version: move.Version, RevisionID: strconv.Itoa(a.revision)}
+		description := move.Description
+		if before, there := f.aliases[move.Alias]; there {
+			description = before.Description
+		}
+		f.aliases[move.Alias] = tasuki.Alias{Version: move.Version, RevisionID: strconv.Itoa(a.revision), Description: description}
+		return nil
+	})
+}
+
+// DeleteAlias implements [tasuki.AliasDeleter].
+func (a *AWS) DeleteAlias(ctx context.Context, name, alias string) error {
+	return a.do(ctx, "DeleteAlias", name+":"+alias, func() error {
+		if f, there := a.functions[name]; there {
+			delete(f.aliases, alias)
+		}
 		return nil
 	})
 }

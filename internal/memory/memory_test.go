@@ -20,6 +20,10 @@ func TestConformance(t *testing.T) {
 	t.Run("contracts", func(t *testing.T) {
 		conformance.Contracts(t, func(*testing.T) tasuki.Contracts { return new(memory.AWS) })
 	})
+	t.Run("batches", func(t *testing.T) {
+		conformance.TagBatches(t, func(*testing.T) conformance.TagStore { return new(memory.AWS) })
+		conformance.ContractBatches(t, func(*testing.T) conformance.ContractStore { return new(memory.AWS) })
+	})
 	t.Run("images", func(t *testing.T) {
 		conformance.Images(t, func(*testing.T) conformance.ImageStore {
 			aws := new(memory.AWS)

@@ -346,6 +346,37 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// The answer to a request that is sent again names the stack that the first one made.
+func TestTokensOfStacks(t *testing.T) {
+	w := newWorld(t)
+	var ids []string
+	for range 2 {
+		created, err := w.CreateStack(t.Context(), &sdk.CreateStackInput{StackName: aws.String(name), TemplateBody: aws.String(chain), ClientRequestToken: aws.String("create")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, *created.StackId)
+	}
+	if status := w.rest(); status != "CREATE_COMPLETE" {
+		t.Error(status)
+	}
+	for range 2 {
+		updated, err := w.UpdateStack(t.Context(), &sdk.UpdateStackInput{StackName: aws.String(name), TemplateBody: aws.String(one("", "")), ClientRequestToken: aws.String("update")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, *updated.StackId)
+	}
+	if status := w.rest(); status != "UPDATE_COMPLETE" {
+		t.Error(status)
+	}
+	for _, id := range ids {
+		if id != *w.stack().StackId {
+			t.Errorf("an answer names %s, and the stack is %s", id, *w.stack().StackId)
+		}
+	}
+}
+
 // What becomes of a stack whose creation fails, as CreateStack says.
 func TestOnFailure(t *testing.T) {
 	for onFailure, want := range map[types.OnFailure]string{"": "ROLLBACK_COMPLETE", types.OnFailureRollback: "ROLLBACK_COMPLETE", types.OnFailureDelete: "DELETE_COMPLETE", types.OnFailureDoNothing: "CREATE_FAILED"} {

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 
 	"github.com/tasuki-dev/tasuki/localaws/cloudformation/resource"
+	"github.com/tasuki-dev/tasuki/localaws/wire"
 )
 
 // tagMap returns a stack's own tags by their keys.
@@ -140,7 +141,7 @@ func (r *run) callUpdate(ctx context.Context, id string, target *deployed, previ
 
 // callDelete deletes a resource.
 func (r *run) callDelete(ctx context.Context, id string, d deployed) error {
-	return r.call(ctx, r.request(id, d, newID(), false), BeforeDelete, AfterDelete, func(request resource.Request) error {
+	return r.call(ctx, r.request(id, d, wire.NewID(), false), BeforeDelete, AfterDelete, func(request resource.Request) error {
 		return r.s.typeFor(d.Type).Delete(ctx, request)
 	})
 }

@@ -111,7 +111,7 @@ func (s *Service) newChangeSet(in *cloudformation.CreateChangeSetInput) (changeS
 		return changeSet{}, invalid("OnStackFailure DELETE is for change sets of type CREATE.")
 	}
 	return changeSet{
-		ID:   fmt.Sprintf("arn:aws:cloudformation:%s:%s:changeSet/%s/%s", s.o.Region, s.o.Account, name, newID()),
+		ID:   fmt.Sprintf("arn:aws:cloudformation:%s:%s:changeSet/%s/%s", s.o.Region, s.o.Account, name, wire.NewID()),
 		Name: name, Type: kind, Description: aws.ToString(in.Description), Created: s.clock.now(), Status: types.ChangeSetStatusCreateComplete,
 		Execution: types.ExecutionStatusAvailable, OnFailure: in.OnStackFailure, Nested: in.IncludeNestedStacks, Importing: in.ImportExistingResources, Token: aws.ToString(in.ClientToken),
 	}, nil
@@ -348,7 +348,7 @@ func (s *Service) ExecuteChangeSet(_ context.Context, in *cloudformation.Execute
 	if disableRollback && c.OnFailure != "" {
 		return nil, invalid("DisableRollback cannot be given for a change set with OnStackFailure.")
 	}
-	err = s.begin(c.StackID, in.ClientRequestToken, func(tx *state.Tx, st *stack) (*admission, error) {
+	_, err = s.begin(c.StackID, in.ClientRequestToken, func(tx *state.Tx, st *stack) (*admission, error) {
 		c, found, err := s.changeSets.Get(tx, partKey(c.StackID, c.ID))
 		switch {
 		case err != nil:

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tasuki-dev/tasuki/localaws/cloudformation/template"
 	"github.com/tasuki-dev/tasuki/localaws/state"
+	"github.com/tasuki-dev/tasuki/localaws/wire"
 )
 
 // deploy makes the resources what the revision says.
@@ -164,7 +165,7 @@ func (r *run) begin(id string, typeName string, status types.ResourceStatus, rea
 	if rec := r.record(id); r.resumed && rec.Token != "" && rec.Status == status {
 		return rec.Token, true, nil
 	}
-	token = newID()
+	token = wire.NewID()
 	return token, false, r.write(id, r.tellOf(status, reason, func(rec *record) {
 		touch(rec)
 		rec.Type, rec.Token = typeName, token

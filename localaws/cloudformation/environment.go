@@ -121,7 +121,7 @@ func (s *Service) resolveDynamic(ctx context.Context, reference string) (string,
 	}
 	out, err := ssm.NewFromConfig(s.o.AWS).GetParameter(ctx, &ssm.GetParameterInput{Name: aws.String(name)})
 	if err != nil {
-		return "", fmt.Errorf("Unable to fetch parameters [%s] from parameter store for this account: %w", name, err) //lint:ignore ST1005 CloudFormation's own words
+		return "", fmt.Errorf("Unable to fetch parameters [%s] from parameter store for this account: %s", name, serviceMessage(err)) //lint:ignore ST1005 CloudFormation's own words
 	}
 	if out.Parameter.Type == "SecureString" {
 		return "", fmt.Errorf("SSM Secure reference is not supported in: [%s]", reference)

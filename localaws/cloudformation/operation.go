@@ -67,6 +67,9 @@ type run struct {
 	st      stack
 	resumed bool // what is on record as under way may have been done
 
+	// writing is held from when a record is read until it is on record as changed: two
+	// physical resources of one logical id may be deleted at the same time.
+	writing sync.Mutex
 	mu      sync.Mutex
 	records map[string]record
 }
@@ -74,16 +77,19 @@ type run struct {
 // operate carries out an operation of a stack.
 func (s *Service) operate(stackID, operationID string, resumed bool) {
 	for {
+		// It can be cancelled before the stack is read: what is asked for meanwhile is
+		// either read or heard.
+		ctx, cancel := context.WithCancel(s.ctx)
+		s.cancels.Store(stackID, cancel)
 		r, err := s.newRun(stackID, resumed)
 		if err == nil && r.st.operationID() != operationID {
+			cancel()
 			return // it has ended, and another one may have begun
 		}
 		if err == nil {
-			ctx, cancel := context.WithCancel(s.ctx)
-			s.cancels.Store(stackID, cancel)
 			err = r.stage(ctx)
-			cancel()
 		}
+		cancel()
 		if s.ctx.Err() != nil {
 			return
 		}
@@ -236,6 +242,8 @@ func (r *run) write(id string, change func(tx *state.Tx, rec *record) error) err
 	if r.s.ctx.Err() != nil {
 		return errEnded
 	}
+	r.writing.Lock()
+	defer r.writing.Unlock()
 	rec := r.record(id)
 	rec.Old = slices.Clone(rec.Old)
 	if err := r.s.o.Store.Update(func(tx *state.Tx) error { return change(tx, &rec) }); err != nil {

@@ -74,6 +74,21 @@ func TestWalk(t *testing.T) {
 	}
 }
 
+// Nodes that need each other are visited, each once, and so is what needs them.
+func TestWalkCircle(t *testing.T) {
+	var mu sync.Mutex
+	var visited []string
+	failures := walk(t.Context(), map[string][]string{"a": {"b"}, "b": {"a"}, "c": {"b"}}, false, func(_ context.Context, id string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		visited = append(visited, id)
+		return nil
+	})
+	if diff := cmp.Diff([]string{"a", "b", "c"}, visited); diff != "" || len(failures) > 0 {
+		t.Errorf("it fails with %v; visited (-want +got):\n%s", failures, diff)
+	}
+}
+
 // With stop, the first failure ends the context of the visits under way.
 func TestWalkStops(t *testing.T) {
 	begun := make(chan struct{})

@@ -118,8 +118,11 @@ func (r *run) removeAll(ctx context.Context) error {
 		}
 	}
 	failed := r.remove(ctx, all)
-	if r.s.ctx.Err() != nil {
+	switch {
+	case r.s.ctx.Err() != nil:
 		return errEnded
+	case ctx.Err() != nil:
+		return nil // what was cancelled is the creation, which had just ended: once more
 	}
 	if len(failed) > 0 && operation.Force {
 		return r.letAllGo(failed) // and delete again what needed them

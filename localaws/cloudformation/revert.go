@@ -121,9 +121,11 @@ func (r *run) revertQuietly(id string, rec record, target deployed) error {
 // restore puts a physical resource in the place of the one that is there. What else
 // there is of the resource is deleted later.
 func (r *run) restore(rec *record, target deployed) {
-	others := append(slices.Clone(rec.Old), *rec.Live)
-	if rec.Before != nil {
-		others = append(others, *rec.Before)
+	others := slices.Clone(rec.Old)
+	for _, other := range []*deployed{rec.Live, rec.Before} {
+		if other != nil {
+			others = append(others, *other)
+		}
 	}
 	rec.Old = nil
 	for _, other := range others {

@@ -50,7 +50,7 @@ func (s *Service) CreateStack(ctx context.Context, in *cloudformation.CreateStac
 	if aws.ToBool(in.DisableRollback) {
 		operation.OnFailure = types.OnStackFailureDoNothing
 	}
-	err = s.begin(name, in.ClientRequestToken, func(tx *state.Tx, existing *stack) (*admission, error) {
+	id, err := s.begin(name, in.ClientRequestToken, func(tx *state.Tx, existing *stack) (*admission, error) {
 		if existing != nil {
 			return nil, wire.Errorf("AlreadyExistsException", "Stack [%s] already exists", name)
 		}
@@ -60,7 +60,7 @@ func (s *Service) CreateStack(ctx context.Context, in *cloudformation.CreateStac
 	if err != nil {
 		return nil, err
 	}
-	return &cloudformation.CreateStackOutput{StackId: aws.String(st.ID)}, nil
+	return &cloudformation.CreateStackOutput{StackId: aws.String(id)}, nil
 }
 
 // UpdateStack begins to make a stack what a template says.
@@ -74,6 +74,9 @@ func (s *Service) UpdateStack(ctx context.Context, in *cloudformation.UpdateStac
 	st, records, err := s.snapshot(aws.ToString(in.StackName))
 	if err != nil {
 		return nil, err
+	}
+	if st.asked(in.ClientRequestToken) {
+		return &cloudformation.UpdateStackOutput{StackId: aws.String(st.ID)}, nil
 	}
 	if err := updatable(st, aws.ToBool(in.DisableRollback)); err != nil {
 		return nil, err
@@ -92,7 +95,7 @@ func (s *Service) UpdateStack(ctx context.Context, in *cloudformation.UpdateStac
 	if !planned.Differs {
 		return nil, invalid("No updates are to be performed.")
 	}
-	err = s.begin(st.ID, in.ClientRequestToken, func(tx *state.Tx, existing *stack) (*admission, error) {
+	_, err = s.begin(st.ID, in.ClientRequestToken, func(tx *state.Tx, existing *stack) (*admission, error) {
 		if existing == nil {
 			return nil, invalid("Stack [%s] does not exist", st.Name)
 		}
@@ -151,7 +154,7 @@ func (s *Service) DeleteStack(_ context.Context, in *cloudformation.DeleteStackI
 		return nil, err
 	}
 	creating := "" // the ARN of a stack that is still being created
-	err := s.begin(aws.ToString(in.StackName), in.ClientRequestToken, func(tx *state.Tx, st *stack) (*admission, error) {
+	_, err := s.begin(aws.ToString(in.StackName), in.ClientRequestToken, func(tx *state.Tx, st *stack) (*admission, error) {
 		switch {
 		case st == nil || st.Status == types.StackStatusDeleteComplete || st.Status == types.StackStatusDeleteInProgress:
 			return nil, nil
@@ -189,7 +192,7 @@ func (s *Service) DeleteStack(_ context.Context, in *cloudformation.DeleteStackI
 
 // ContinueUpdateRollback tries a rollback again that has failed.
 func (s *Service) ContinueUpdateRollback(_ context.Context, in *cloudformation.ContinueUpdateRollbackInput) (*cloudformation.ContinueUpdateRollbackOutput, error) {
-	err := s.begin(aws.ToString(in.StackName), in.ClientRequestToken, func(tx *state.Tx, st *stack) (*admission, error) {
+	_, err := s.begin(aws.ToString(in.StackName), in.ClientRequestToken, func(tx *state.Tx, st *stack) (*admission, error) {
 		switch {
 		case st == nil:
 			return nil, invalid("Stack [%s] does not exist", aws.ToString(in.StackName))
@@ -218,12 +221,10 @@ func (s *Service) RollbackStack(_ context.Context, in *cloudformation.RollbackSt
 	if err := s.refuseOptions(nil, nil, in.DeploymentConfig); err != nil {
 		return nil, err
 	}
-	var id string
-	err := s.begin(aws.ToString(in.StackName), in.ClientRequestToken, func(_ *state.Tx, st *stack) (*admission, error) {
+	id, err := s.begin(aws.ToString(in.StackName), in.ClientRequestToken, func(_ *state.Tx, st *stack) (*admission, error) {
 		if st == nil {
 			return nil, invalid("Stack [%s] does not exist", aws.ToString(in.StackName))
 		}
-		id = st.ID
 		operation := operation{Kind: types.OperationTypeRollback, Stage: stageRevert, RetainExceptOnCreate: aws.ToBool(in.RetainExceptOnCreate)}
 		status := types.StackStatusUpdateRollbackInProgress
 		switch {
@@ -259,7 +260,7 @@ func (s *Service) UpdateTerminationProtection(_ context.Context, in *cloudformat
 
 // newStack returns a stack that is not on record yet.
 func (s *Service) newStack(name string) stack {
-	return stack{ID: fmt.Sprintf("arn:aws:cloudformation:%s:%s:stack/%s/%s", s.o.Region, s.o.Account, name, newID()), Name: name, Created: s.clock.now()}
+	return stack{ID: fmt.Sprintf("arn:aws:cloudformation:%s:%s:stack/%s/%s", s.o.Region, s.o.Account, name, wire.NewID()), Name: name, Created: s.clock.now()}
 }
 
 // snapshot returns a stack that exists and its resources.

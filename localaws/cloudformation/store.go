@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 
 	"github.com/tasuki-dev/tasuki/localaws/state"
+	"github.com/tasuki-dev/tasuki/localaws/wire"
 )
 
 // tables is all that the service knows.
@@ -229,7 +230,7 @@ func (s *Service) tell(tx *state.Tx, st *stack, status types.StackStatus, reason
 	st.Status, st.Reason = status, reason
 	at := s.clock.now()
 	e := event{
-		ID: newID(), At: at, Operation: st.operationID(), LogicalID: st.Name, PhysicalID: st.ID, Type: stackType,
+		ID: wire.NewID(), At: at, Operation: st.operationID(), LogicalID: st.Name, PhysicalID: st.ID, Type: stackType,
 		Status: types.ResourceStatus(status), Reason: reason, Token: st.LastToken,
 	}
 	if err := s.events.Put(tx, eventKey(st.ID, at), e); err != nil {

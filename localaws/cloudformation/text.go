@@ -2,8 +2,6 @@ package cloudformation
 
 import (
 	"cmp"
-	"crypto/rand"
-	"encoding/hex"
 	"maps"
 	"slices"
 	"strings"
@@ -24,12 +22,4 @@ func stackName(id string) string {
 	_, rest, _ := strings.Cut(id, ":stack/")
 	name, _, _ := strings.Cut(rest, "/")
 	return name
-}
-
-// newID returns an id in the form of a UUID.
-func newID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	s := hex.EncodeToString(b[:])
-	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
 }

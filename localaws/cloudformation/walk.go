@@ -14,8 +14,10 @@ var errSkipped = errors.New("not reached")
 
 // walk visits each node of a graph when all that it needs are visited, as many at a
 // time as may be. A node is not visited where one that it needs failed. With stop, the
-// first failure also ends the context of visits under way, and starts no others. The
-// graph has no circles. The result has every node that failed or was not reached.
+// first failure also ends the context of visits under way, and starts no others. Of a
+// circle, which deletions can have when several deployments have failed one after the
+// other, one node is visited all the same, and the others after it. The result has every
+// node that failed or was not reached.
 func walk(ctx context.Context, needs map[string][]string, stop bool, visit func(ctx context.Context, id string) error) map[string]error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -77,7 +79,12 @@ func walk(ctx context.Context, needs map[string][]string, stop bool, visit func(
 			}()
 		}
 		if running == 0 {
-			return failures
+			id, circular := firstWaiting(waiting)
+			if !circular {
+				return failures
+			}
+			waiting[id], ready = 0, append(ready, id)
+			continue
 		}
 		r := <-results
 		running--
@@ -86,6 +93,16 @@ func walk(ctx context.Context, needs map[string][]string, stop bool, visit func(
 			cancel()
 		}
 	}
+}
+
+// firstWaiting returns the first node that still waits for others, and whether there is one.
+func firstWaiting(waiting map[string]int) (string, bool) {
+	for _, id := range sortedKeys(waiting) {
+		if waiting[id] > 0 {
+			return id, true
+		}
+	}
+	return "", false
 }
 
 // reversed turns a graph round: what was needed needs who needed it.

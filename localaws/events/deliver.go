@@ -2,8 +2,6 @@ package events
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -14,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
 	"github.com/tasuki-dev/tasuki/localaws/state"
+	"github.com/tasuki-dev/tasuki/localaws/wire"
 )
 
 // Event is an event on the bus.
@@ -52,14 +51,6 @@ const largestEntry = 256 << 10
 
 // mostEntries is how many events a request puts at most.
 const mostEntries = 10
-
-func newID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	s := hex.EncodeToString(b[:])
-	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
-}
 
 func isJSON(text string) bool { return json.Valid([]byte(text)) }
 
@@ -144,7 +135,7 @@ func (s *Service) enclose(e Event) (id string, content []byte, tree map[string]a
 	if e.Resources == nil {
 		e.Resources = []string{}
 	}
-	id = newID()
+	id = wire.NewID()
 	content, err = json.Marshal(envelope{
 		Version: "0", ID: id, DetailType: e.DetailType, Source: e.Source, Account: s.o.Account, Time: e.Time.UTC().Format(time.RFC3339),
 		Region: s.o.Region, Resources: e.Resources, Detail: detail,
@@ -187,7 +178,7 @@ func (s *Service) send(rules []rule, content []byte) error {
 	var deliveries []delivery
 	for _, r := range rules {
 		for _, t := range r.Targets {
-			d := delivery{ID: newID(), Rule: r.Name, Target: *t.Arn, Payload: content}
+			d := delivery{ID: wire.NewID(), Rule: r.Name, Target: *t.Arn, Payload: content}
 			if t.Input != nil {
 				d.Payload = []byte(*t.Input)
 			}

@@ -129,7 +129,7 @@ func (s *Service) createAlias(_ context.Context, r *wire.Request, path map[strin
 	}
 	a := alias{
 		Function: name, Name: aws.ToString(in.Name), Version: aws.ToString(in.FunctionVersion), Weights: weights(in.RoutingConfig),
-		Description: aws.ToString(in.Description), Revision: newID(),
+		Description: aws.ToString(in.Description), Revision: wire.NewID(),
 	}
 	if err := s.o.Store.Update(func(tx *state.Tx) error {
 		if err := s.check(tx, &a); err != nil {
@@ -180,7 +180,7 @@ func (s *Service) updateAlias(_ context.Context, r *wire.Request, path map[strin
 		if err := s.check(tx, &a); err != nil {
 			return err
 		}
-		a.Revision = newID()
+		a.Revision = wire.NewID()
 		return aliases.Put(tx, a.key(), a)
 	}); err != nil {
 		return wire.Answer{}, err

@@ -56,7 +56,7 @@ func (s *Service) Invoke(_ context.Context, arn string, payload []byte) error {
 	if err != nil {
 		return err
 	}
-	return s.accept(event{ID: newID(), Function: ref.name, Qualifier: ref.qualifier, Payload: payload})
+	return s.accept(event{ID: wire.NewID(), Function: ref.name, Qualifier: ref.qualifier, Payload: payload})
 }
 
 // accept stores an event and begins to deliver it.

@@ -1,7 +1,6 @@
 package lambda
 
 import (
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
 	"maps"
@@ -13,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"github.com/tasuki-dev/tasuki/localaws/state"
+	"github.com/tasuki-dev/tasuki/localaws/wire"
 )
 
 // latest is the version of a function that is not published.
@@ -78,7 +78,7 @@ type image struct {
 // created returns a function, or a published version of it, that is being created.
 func created(name, number string) function {
 	return function{
-		Name: name, Number: number, Revision: newID(), Modified: time.Now().UTC(),
+		Name: name, Number: number, Revision: wire.NewID(), Modified: time.Now().UTC(),
 		State: types.StatePending, StateReason: "The function is being created.", StateCode: types.StateReasonCodeCreating,
 	}
 }
@@ -108,7 +108,7 @@ func (f *function) shown() *version {
 // begin makes v what is being made ready, and publishes it too where that is asked
 // for. It returns what has to be stored and finished.
 func (f *function) begin(v version, publish bool) []function {
-	v.ID = newID()
+	v.ID = wire.NewID()
 	f.Next, f.Modified = &v, time.Now().UTC()
 	f.revise()
 	if f.State != types.StatePending {
@@ -125,7 +125,7 @@ func (f *function) begin(v version, publish bool) []function {
 // same from the beginning, also when it has become active.
 func (f *function) revise() {
 	if f.Number == "" {
-		f.Revision = newID()
+		f.Revision = wire.NewID()
 	}
 }
 
@@ -229,13 +229,4 @@ func notEmpty(s string) *string {
 		return nil
 	}
 	return &s
-}
-
-// newID returns a random UUID, as Lambda's revisions and requests have.
-func newID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	s := hex.EncodeToString(b[:])
-	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
 }

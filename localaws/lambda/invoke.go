@@ -262,7 +262,7 @@ func (s *Service) sandboxConfig(call invocation, log *stream) sandbox.Config {
 		"AWS_LAMBDA_FUNCTION_VERSION="+call.key.version,
 		fmt.Sprintf("AWS_LAMBDA_FUNCTION_MEMORY_SIZE=%d", v.Memory),
 		"AWS_LAMBDA_LOG_GROUP_NAME="+v.logGroup(call.key.name),
-		"AWS_LAMBDA_LOG_STREAM_NAME="+time.Now().UTC().Format("2006/01/02")+"/["+call.key.version+"]"+strings.ReplaceAll(newID(), "-", ""),
+		"AWS_LAMBDA_LOG_STREAM_NAME="+time.Now().UTC().Format("2006/01/02")+"/["+call.key.version+"]"+strings.ReplaceAll(wire.NewID(), "-", ""),
 		"AWS_LAMBDA_INITIALIZATION_TYPE=on-demand",
 		"AWS_REGION="+s.o.Region,
 		"AWS_DEFAULT_REGION="+s.o.Region,

@@ -82,7 +82,7 @@ func (s *Service) createMapping(_ context.Context, r *wire.Request, _ map[string
 		return wire.Answer{}, err
 	}
 	m := mapping{
-		ID: newID(), Source: source, Function: ref.name, Qualifier: ref.qualifier, Enabled: in.Enabled == nil || *in.Enabled,
+		ID: wire.NewID(), Source: source, Function: ref.name, Qualifier: ref.qualifier, Enabled: in.Enabled == nil || *in.Enabled,
 		Batch: defaultBatch, Modified: time.Now().UTC().Truncate(time.Millisecond), LastResult: neverPolled, Tags: in.Tags,
 	}
 	if err := m.set(in.BatchSize, in.MaximumBatchingWindowInSeconds, in.FunctionResponseTypes); err != nil {
@@ -102,7 +102,9 @@ func (s *Service) createMapping(_ context.Context, r *wire.Request, _ map[string
 	}); err != nil {
 		return wire.Answer{}, err
 	}
-	s.follow(m)
+	if err := s.follow(m.ID); err != nil {
+		return wire.Answer{}, err
+	}
 	return wire.JSONAnswer(http.StatusAccepted, s.shownMapping(m, "Creating"))
 }
 
@@ -250,7 +252,9 @@ func (s *Service) updateMapping(_ context.Context, r *wire.Request, path map[str
 	}); err != nil {
 		return wire.Answer{}, err
 	}
-	s.follow(m)
+	if err := s.follow(m.ID); err != nil {
+		return wire.Answer{}, err
+	}
 	return wire.JSONAnswer(http.StatusAccepted, s.shownMapping(m, "Updating"))
 }
 
@@ -264,7 +268,8 @@ func (s *Service) deleteMapping(_ context.Context, _ *wire.Request, path map[str
 	}); err != nil {
 		return wire.Answer{}, err
 	}
-	m.Enabled = false
-	s.follow(m)
+	if err := s.follow(m.ID); err != nil {
+		return wire.Answer{}, err
+	}
 	return wire.JSONAnswer(http.StatusAccepted, s.shownMapping(m, "Deleting"))
 }

@@ -136,7 +136,7 @@ func (s *Service) changePolicy(ref reference, revision *string, edit func(*polic
 		if len(p.Statements) == 0 {
 			return policies.Delete(tx, subject(ref))
 		}
-		p.Revision = newID()
+		p.Revision = wire.NewID()
 		return policies.Put(tx, subject(ref), p)
 	})
 }

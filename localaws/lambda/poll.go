@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"github.com/tasuki-dev/tasuki/localaws/state"
+	"github.com/tasuki-dev/tasuki/localaws/wire"
 )
 
 // Message is a message that was received from a queue.
@@ -34,37 +35,46 @@ type pollers struct {
 
 // pollAll follows every mapping that is enabled.
 func (s *Service) pollAll() error {
-	var enabled []mapping
+	var ids []string
 	err := s.o.Store.View(func(tx *state.Tx) (err error) {
-		for _, m := range mappings.All(tx, "", &err) {
-			enabled = append(enabled, m)
+		for id := range mappings.All(tx, "", &err) {
+			ids = append(ids, id)
 		}
 		return err
 	})
-	for _, m := range enabled {
-		s.follow(m)
+	for _, id := range ids {
+		err = errors.Join(err, s.follow(id))
 	}
 	return err
 }
 
 // follow begins to hand a queue's messages to the mapping's function, in the way the
-// mapping says now, or ends it. An invocation under way is not ended.
-func (s *Service) follow(m mapping) {
+// mapping says now, or ends it. An invocation under way is not ended. The mapping is
+// read here, because of two changes at once the later one is to be followed.
+func (s *Service) follow(id string) error {
 	s.polling.mu.Lock()
 	defer s.polling.mu.Unlock()
-	if stop := s.polling.stop[m.ID]; stop != nil {
-		stop()
-		delete(s.polling.stop, m.ID)
+	var m mapping
+	if err := s.o.Store.View(func(tx *state.Tx) (err error) {
+		m, _, err = mappings.Get(tx, id)
+		return err
+	}); err != nil {
+		return err
 	}
-	if !m.Enabled || s.ctx.Err() != nil {
-		return
+	if stop := s.polling.stop[id]; stop != nil {
+		stop()
+		delete(s.polling.stop, id)
+	}
+	if !m.Enabled || s.ctx.Err() != nil { // one that is deleted is not enabled
+		return nil
 	}
 	ctx, stop := context.WithCancel(s.ctx)
 	if s.polling.stop == nil {
 		s.polling.stop = map[string]context.CancelFunc{}
 	}
-	s.polling.stop[m.ID] = stop
+	s.polling.stop[id] = stop
 	s.tasks.Go(func() { s.poll(ctx, m) })
+	return nil
 }
 
 // poll hands over one batch after the other until ctx ends.
@@ -101,7 +111,7 @@ func (s *Service) pollOnce(ctx context.Context, m mapping) error {
 	if err != nil {
 		return err
 	}
-	out, err := s.run(s.ctx, invocation{id: newID(), key: f.key(), version: f.Current, payload: payload})
+	out, err := s.run(s.ctx, invocation{id: wire.NewID(), key: f.key(), version: f.Current, payload: payload})
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func (s *Service) createURL(_ context.Context, r *wire.Request, path map[string]
 		return wire.Answer{}, err
 	}
 	now := time.Now().UTC()
-	u := functionURL{ID: strings.ReplaceAll(newID(), "-", ""), Function: ref.name, Alias: ref.qualifier, Auth: in.AuthType, Created: now, Modified: now}
+	u := functionURL{ID: strings.ReplaceAll(wire.NewID(), "-", ""), Function: ref.name, Alias: ref.qualifier, Auth: in.AuthType, Created: now, Modified: now}
 	if err := s.o.Store.Update(func(tx *state.Tx) error {
 		if _, err := s.find(tx, ref); err != nil {
 			return err
@@ -214,7 +214,7 @@ func (s *Service) ServeURL(w http.ResponseWriter, r *http.Request) {
 		answerURL(w, http.StatusBadGateway, "Bad Gateway")
 		return
 	}
-	event, requestID := s.urlEvent(r, u, "/"+path, body), newID()
+	event, requestID := s.urlEvent(r, u, "/"+path, body), wire.NewID()
 	event.Context.RequestID = requestID
 	payload, err := json.Marshal(event)
 	if err != nil {

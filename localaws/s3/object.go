@@ -7,6 +7,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"strconv"
@@ -242,16 +243,22 @@ type section struct {
 }
 
 func (s *Service) getObject(_ context.Context, r *wire.Request, bucket, key string) (wire.Answer, error) {
-	answer, file, from, length, err := s.read(r.HTTP, bucket, key)
-	if err != nil || answer.Status == http.StatusNotModified {
-		return answer, err
+	for last := ""; ; {
+		answer, file, from, length, err := s.read(r.HTTP, bucket, key)
+		if err != nil || answer.Status == http.StatusNotModified {
+			return answer, err
+		}
+		f, err := os.Open(file)
+		if errors.Is(err, fs.ErrNotExist) && file != last {
+			last = file // the object has been replaced or deleted since it was found
+			continue
+		}
+		if err != nil {
+			return wire.Answer{}, err
+		}
+		answer.Stream = section{io.NewSectionReader(f, from, length), f}
+		return answer, nil
 	}
-	f, err := os.Open(file)
-	if err != nil {
-		return wire.Answer{}, err
-	}
-	answer.Stream = section{io.NewSectionReader(f, from, length), f}
-	return answer, nil
 }
 
 func (s *Service) headObject(_ context.Context, r *wire.Request, bucket, key string) (wire.Answer, error) {

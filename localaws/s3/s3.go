@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -112,12 +113,21 @@ func (s *Service) Wire() wire.Service {
 // Open opens an object for the endpoint's other services, and returns its size in
 // bytes. The errors are [ErrNoBucket] and [ErrNoObject].
 func (s *Service) Open(bucket, key string) (io.ReadCloser, int64, error) {
-	o, err := s.find(bucket, key)
-	if err != nil {
-		return nil, 0, err
+	for last := ""; ; {
+		o, err := s.find(bucket, key)
+		if err != nil {
+			return nil, 0, err
+		}
+		f, err := os.Open(s.path(o.File))
+		if errors.Is(err, fs.ErrNotExist) && o.File != last {
+			last = o.File // the object has been replaced or deleted since it was found
+			continue
+		}
+		if err != nil {
+			return nil, 0, err // and no file: a nil one would not be a nil io.ReadCloser
+		}
+		return f, o.Size, nil
 	}
-	f, err := os.Open(s.path(o.File))
-	return f, o.Size, err
 }
 
 func (s *Service) path(file string) string { return filepath.Join(s.dir, file) }

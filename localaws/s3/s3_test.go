@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -268,6 +269,33 @@ func TestObject(t *testing.T) {
 // unseekable hides that a reader can seek, so that the client sends chunks with the
 // checksum behind them.
 type unseekable struct{ io.Reader }
+
+// An object that is read while it is replaced is the old one or the new one.
+func TestReadWhileReplaced(t *testing.T) {
+	e := start(t, localaws.Options{})
+	bucket := e.bucket("assets")
+	e.put(bucket, "key", "v0")
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			for range 50 {
+				out, err := e.GetObject(t.Context(), &sdk.GetObjectInput{Bucket: bucket, Key: aws.String("key")})
+				if err != nil {
+					t.Errorf("read: %v", err)
+					return
+				}
+				content, err := io.ReadAll(out.Body)
+				if err := errors.Join(err, out.Body.Close()); err != nil || !strings.HasPrefix(string(content), "v") {
+					t.Errorf("read %q, %v", content, err)
+				}
+			}
+		})
+	}
+	for i := range 100 {
+		e.put(bucket, "key", fmt.Sprint("v", i))
+	}
+	group.Wait()
+}
 
 func TestChunked(t *testing.T) {
 	e := start(t, localaws.Options{})

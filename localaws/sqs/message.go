@@ -3,7 +3,6 @@ package sqs
 import (
 	"context"
 	"crypto/md5"
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
@@ -44,13 +43,6 @@ func (q queue) prefix() string { return q.ID + ":" }
 // messageKey is a message's key: a queue's messages are in the order of their numbers.
 func (q queue) messageKey(number int64) string { return fmt.Sprintf("%s%019d", q.prefix(), number) }
 
-func newID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	s := hex.EncodeToString(b[:])
-	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
-}
-
 // sending is what a request says of a message to be sent.
 type sending struct {
 	body       *string
@@ -83,7 +75,7 @@ func (s *Service) send(ctx context.Context, name string, given sending) (m messa
 		return m, wire.NotProvided("sqs", "A message of a FIFO queue")
 	}
 	now := time.Now().UTC()
-	m = message{ID: newID(), Body: *given.body, Attributes: given.attributes, Sender: wire.CallerARN(ctx, s.o.Account), Sent: now}
+	m = message{ID: wire.NewID(), Body: *given.body, Attributes: given.attributes, Sender: wire.CallerARN(ctx, s.o.Account), Sent: now}
 	for name, value := range given.system {
 		if m.System == nil {
 			m.System = map[string]string{}
@@ -270,7 +262,7 @@ func (s *Service) Send(ctx context.Context, arn string, body []byte, attributes 
 
 // receipt names a message, and the time that it was received.
 func receipt(key string) string {
-	return base64.StdEncoding.EncodeToString([]byte(key + "/" + newID()))
+	return base64.StdEncoding.EncodeToString([]byte(key + "/" + wire.NewID()))
 }
 
 // keyIn returns the key of the message that a receipt is for.

@@ -51,7 +51,7 @@ func (s *Service) CreateQueue(_ context.Context, in *sqs.CreateQueueInput) (*sqs
 			return sameAttributes(old, in.Attributes)
 		}
 		now := time.Now().UTC().Truncate(time.Second)
-		return s.queues.Put(tx, name, queue{ID: newID(), Attributes: withoutEmpty(in.Attributes), Tags: in.Tags, Created: now, Modified: now})
+		return s.queues.Put(tx, name, queue{ID: wire.NewID(), Attributes: withoutEmpty(in.Attributes), Tags: in.Tags, Created: now, Modified: now})
 	})
 	if err != nil {
 		return nil, err
