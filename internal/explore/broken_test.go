@@ -3,6 +3,7 @@ package explore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -180,10 +181,80 @@ func unguarded(guarded bool) Scenario {
 	}
 }
 
+// careless is a port that sends no RevisionId: AWS takes whatever the function or its
+// alias has become.
+type careless struct{ *Port }
+
+func (c careless) UpdateCode(ctx context.Context, update tasuki.CodeUpdate) (tasuki.Function, error) {
+	update.RevisionID = ""
+	return c.Port.UpdateCode(ctx, update)
+}
+
+func (c careless) PublishVersion(ctx context.Context, function string, digest tasuki.Digest, _ string) (string, error) {
+	return c.Port.PublishVersion(ctx, function, digest, "")
+}
+
+// carelessly runs the domain's own reconcile without RevisionId: on its updates, or also
+// where it publishes versions.
+func carelessly(publishes bool) Command {
+	return Command{Name: "reconcile without RevisionId", Kind: Reconciles, Run: func(ctx context.Context, p *Port) Outcome {
+		r := p.Reconciler()
+		if r.Updater = (careless{p}); publishes {
+			r.Versions = careless{p}
+		}
+		_, err := r.Reconcile(ctx, p.Handoff)
+		return Outcome{Err: err}
+	}}
+}
+
+// testOnce tests an image, and does not look whether the function was changed meanwhile.
+func testOnce(image string) Command {
+	return Command{Name: "tested release " + image, Kind: Releases, Tests: true, Run: func(ctx context.Context, p *Port) Outcome {
+		if err := put(ctx, p, p.Image(image).Ref.Digest()); err != nil {
+			return Outcome{Err: err}
+		}
+		answer, err := p.Invoke(ctx, function, "", nil)
+		if err == nil && answer.Failure == "" {
+			err = register(ctx, p, image)
+		}
+		if err == nil {
+			_, err = p.Reconciler().Reconcile(ctx, p.Handoff)
+		}
+		return Outcome{Err: err}
+	}}
+}
+
 // With the RevisionId the same protocol holds, so it is the missing one that is caught.
 func TestRevisionIdMakesTheDifference(t *testing.T) {
-	if r := explore(t, unguarded(true)); r.Violation != nil {
+	if r := explore(t, unguarded(true), Reduced); r.Violation != nil {
 		t.Error(r.Violation)
+	}
+}
+
+// Without RevisionId on its updates alone, reconcile still ends well: it reads the
+// parameter after each of them, and so does whoever has changed the function meanwhile.
+// With an alias, with two functions, with a test between and with every kind of fault
+// there is no schedule that breaks it. RevisionId is needed for what no such read
+// follows: to undo (TestRevisionIdMakesTheDifference), and to publish a version.
+func TestReconcileUpdatesConvergeWithoutRevisionId(t *testing.T) {
+	plain := carelessly(false)
+	for _, s := range []Scenario{
+		{Name: "release", Start: released, Actors: []Actor{{Release("v1")}, {plain}}, Faults: kinds, Most: 1},
+		{Name: "two releases", Start: released, Actors: []Actor{{Release("v1")}, {Release("v2")}, {plain}}, Switches: 2},
+		{Name: "tested release", Start: released, Actors: []Actor{{TestedRelease("v1")}, {plain}}, Faults: kinds, Most: 1},
+		{Name: "sick release", Start: released, Actors: []Actor{{TestedRelease(Sick)}, {plain}}, Faults: kinds, Most: 1},
+		{Name: "deploy", Start: released, Actors: []Actor{Deploy("deploy", "v0"), {plain}}, Faults: kinds, Most: 1},
+		{Name: "rollback", Start: twice, Actors: []Actor{{Rollback()}, {plain}}, Faults: kinds, Most: 1},
+		{Name: "alias", Start: aliased(released), Actors: []Actor{{Release("v1")}, {plain}}},
+		{Name: "two functions", Start: paired(released), Actors: []Actor{{Release("v1")}, {plain}}},
+	} {
+		s.Rounds = 1
+		t.Run(s.Name, func(t *testing.T) {
+			t.Parallel()
+			if r := explore(t, s, Reduced); r.Violation != nil {
+				t.Error(r.Violation)
+			}
+		})
 	}
 }
 
@@ -192,23 +263,27 @@ func TestBrokenProtocolsAreCaught(t *testing.T) {
 	denied := Command{Name: "reconcile as the recipe", Kind: Reconciles, Run: reconcileDenied}
 	initial := Command{Name: "reconcile to initial", Kind: Reconciles, Run: initialIsRelease}
 	for broken, s := range map[string]Scenario{
-		"the function runs v0, and v1 is registered":          {Name: "one-shot reconcile", Start: released, Actors: []Actor{{Release("v1")}, {once}}},
-		"the function runs placeholder, and v2 is registered": unguarded(false),
-		"is registered":                                       {Name: "own image again after registering", Start: released, Actors: []Actor{{reassert("v1")}, {reassert("v2")}}},
-		"before the function has run it":                      {Name: "tag before update", Start: released, Actors: []Actor{{registerFirst("v1")}, {Reconcile("change")}}},
-		"could not read the parameter":                        {Name: "denied read taken as missing", Start: released, Actors: []Actor{{Release("v1")}, {denied}}, Faults: []Fault{Denied}, Most: 1},
-		"the function runs the placeholder; it ran v0 before": {Name: "initial taken as a release", Start: Start{Function: "v0", Registered: []string{"initial"}}, Actors: []Actor{{initial}, {Reconcile("schedule")}}},
+		"function orders runs v0, and v1 is registered":          {Name: "one-shot reconcile", Start: released, Actors: []Actor{{Release("v1")}, {once}}},
+		"function orders runs placeholder, and v2 is registered": unguarded(false),
+		"which has never been registered":                        {Name: "version published without RevisionId", Start: aliased(released), Actors: []Actor{{Register("v2"), carelessly(true)}, {Release("v1")}}, Rounds: 1},
+		"registered v1, and tested v0 on orders":                 {Name: "test of what came between", Start: released, Actors: []Actor{{testOnce("v1")}, {Reconcile("change")}}},
+		"is registered":                                          {Name: "own image again after registering", Start: released, Actors: []Actor{{reassert("v1")}, {reassert("v2")}}},
+		"before a function has run it":                           {Name: "tag before update", Start: released, Actors: []Actor{{registerFirst("v1")}, {Reconcile("change")}}},
+		"could not read the parameter":                           {Name: "denied read taken as missing", Start: released, Actors: []Actor{{Release("v1")}, {denied}}, Faults: []Fault{Denied}, Most: 1},
+		"function orders runs the placeholder; it ran v0 before": {Name: "initial taken as a release", Start: Start{Function: "v0", Registered: []string{"initial"}}, Actors: []Actor{{initial}, {Reconcile("schedule")}}},
 	} {
-		t.Run(s.Name, func(t *testing.T) {
-			t.Parallel()
-			r := explore(t, s)
-			if r.Violation == nil {
-				t.Fatalf("no violation was found in %d states", r.States)
-			}
-			if !strings.Contains(r.Violation.Invariant, broken) {
-				t.Errorf("another violation was found, not %q", broken)
-			}
-			t.Logf("the shortest schedule that was found:\n%s", r.Violation)
-		})
+		for _, manner := range []Manner{Reduced, Unreduced} {
+			t.Run(fmt.Sprintf("%s/%s", s.Name, manner), func(t *testing.T) {
+				t.Parallel()
+				r := explore(t, s, manner)
+				if r.Violation == nil {
+					t.Fatalf("no violation was found in %d states", r.States)
+				}
+				if manner == Reduced && !strings.Contains(r.Violation.Invariant, broken) {
+					t.Errorf("another violation was found, not %q", broken)
+				}
+				t.Logf("a schedule that was found:\n%s", r.Violation)
+			})
+		}
 	}
 }

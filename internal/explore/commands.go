@@ -9,12 +9,24 @@ import (
 
 // Release returns the command that releases an image under its name.
 func Release(image string) Command {
+	return release(image, nil)
+}
+
+// TestedRelease returns the command that releases an image once it has passed a test.
+func TestedRelease(image string) Command {
+	c := release(image, []tasuki.SmokeTest{{Name: "test", Payload: []byte("{}")}})
+	c.Name, c.Tests = "tested "+c.Name, true
+	return c
+}
+
+func release(image string, tests []tasuki.SmokeTest) Command {
 	return Command{Name: "release " + image, Kind: Releases, Run: func(ctx context.Context, p *Port) Outcome {
 		tag, err := tasuki.ParseTag(image)
 		if err != nil {
 			return Outcome{Err: err}
 		}
-		released, err := tasuki.Releaser{Reconciler: p.Reconciler(), Writer: p}.Release(ctx, p.Handoff, tasuki.ReleaseRequest{Tag: tag})
+		releaser := tasuki.Releaser{Reconciler: p.Reconciler(), Writer: p, Invoker: p}
+		released, err := releaser.Release(ctx, p.Handoff, tasuki.ReleaseRequest{Tag: tag, Smoke: tests})
 		return Outcome{Tag: tag, Superseded: released.SupersededBy != nil, Err: err}
 	}}
 }
@@ -49,7 +61,7 @@ func Reconcile(why string) Command {
 
 // Deploy returns what a stack does that resolves at each deploy, and the reconcile
 // that its final event triggers. cached is the image that the stack gave to the
-// function before; "" creates the function.
+// functions before; "" creates them.
 //
 // The custom resource resolves early, and CloudFormation writes late, without a
 // revision. While another update is under way Lambda refuses it; then the stack
@@ -61,13 +73,24 @@ func Deploy(name, cached string) Actor {
 			return Outcome{Err: err}
 		}
 		if cached == "" {
-			return Outcome{Err: p.StackCreates(ctx, resolution.Image)}
+			for _, f := range p.Handoff.Functions {
+				err = errors.Join(err, p.StackCreates(ctx, f.Name, resolution.Image))
+			}
+			return Outcome{Err: err}
 		}
-		err = p.StackUpdates(ctx, resolution.Image)
-		if errors.Is(err, tasuki.ErrConflict) {
-			err = p.StackRollsBack(ctx, p.Image(cached))
+		for i, f := range p.Handoff.Functions {
+			if err = p.StackUpdates(ctx, f.Name, resolution.Image); errors.Is(err, tasuki.ErrConflict) {
+				err = nil
+				for _, f := range p.Handoff.Functions[:i+1] {
+					err = errors.Join(err, p.StackRollsBack(ctx, f.Name, p.Image(cached)))
+				}
+				break
+			}
 		}
-		return Outcome{Err: errors.Join(err, p.StackWaits(ctx))}
+		for _, f := range p.Handoff.Functions {
+			err = errors.Join(err, p.StackWaits(ctx, f.Name))
+		}
+		return Outcome{Err: err}
 	}}
 	return Actor{deploy, Reconcile(name)}
 }

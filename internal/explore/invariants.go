@@ -44,7 +44,22 @@ func (r *run) checkWrite(a *attempt, value tasuki.Tag, description string) {
 	case image == Broken:
 		r.breaks("I2", "%s registered %s, which Lambda does not take", a.name, image)
 	case a.command.Kind == Releases && !r.account.ran[image]:
-		r.breaks("I2", "%s registered %s before the function has run it", a.name, image)
+		r.breaks("I2", "%s registered %s before a function has run it", a.name, image)
+	}
+	for _, target := range r.account.fix.handoff.Functions {
+		if tested := a.tested[target.Name]; a.command.Tests && tested != image {
+			r.breaks("I2", "%s registered %s, and tested %s on %s", a.name, image, orNothing(tested), target.Name)
+		}
+	}
+}
+
+// checkAlias is called when an attempt has moved a function's alias, which serves what
+// was registered and nothing else.
+func (r *run) checkAlias(a *attempt, function string) {
+	serves := r.account.aliased(function)
+	registered := slices.ContainsFunc(r.account.versions(), func(v tasuki.ParameterVersion) bool { return v.Value == serves })
+	if !registered && serves != r.scenario.Start.Function {
+		r.breaks("alias", "%s made the alias of %s serve %s, which has never been registered", a.name, function, serves)
 	}
 }
 
@@ -94,7 +109,7 @@ func (r *run) checkEnd() {
 	}
 	r.alone(Command{Name: "reconcile on schedule", Kind: Reconciles, Run: func(ctx context.Context, p *Port) Outcome {
 		_, err := p.Reconciler().Reconcile(ctx, p.Handoff)
-		if _, there := r.account.live(); err != nil && (there || !errors.Is(err, tasuki.ErrMissing)) {
+		if _, there := r.account.live(function); err != nil && (there || !errors.Is(err, tasuki.ErrMissing)) {
 			r.breaks("I4", "the scheduled reconcile fails: %v", err)
 		}
 		return Outcome{Err: err}
@@ -102,18 +117,23 @@ func (r *run) checkEnd() {
 	r.checkAgreement("after the scheduled reconcile")
 }
 
-// checkAgreement holds the function against the parameter.
+// checkAgreement holds the functions and their aliases against the parameter.
 func (r *run) checkAgreement(when string) {
-	registered, runs := r.account.registered(), r.account.runs()
-	switch {
-	case runs == "": // the stack was not created
-	case registered != "" && runs != registered:
-		r.breaks("I1", "%s the function runs %s, and %s is registered", when, runs, registered)
-	case r.completed && runs == Placeholder:
-		r.breaks("I1", "%s the function runs the placeholder after a completed release", when)
-	case registered == "" && runs != cmp.Or(r.scenario.Start.Function, Placeholder) && r.account.updater != nil && r.account.updater.command.Kind == Releases && r.account.updater.undone:
-		r.breaks("report", "%s the function runs %s, which %s left there; it says that all is undone", when, runs, r.account.updater.name)
-	case registered == "" && runs == Placeholder && r.scenario.Start.Function != Placeholder && r.scenario.Start.Function != "":
-		r.breaks("I1", "%s the function runs the placeholder; it ran %s before", when, r.scenario.Start.Function)
+	registered := r.account.registered()
+	for _, target := range r.account.fix.handoff.Functions {
+		runs, updater := r.account.runs(target.Name), r.account.functions[target.Name].updater
+		switch {
+		case runs == "": // the stack was not created
+		case registered != "" && runs != registered:
+			r.breaks("I1", "%s function %s runs %s, and %s is registered", when, target.Name, runs, registered)
+		case r.completed && runs == Placeholder:
+			r.breaks("I1", "%s function %s runs the placeholder after a completed release", when, target.Name)
+		case registered == "" && runs != cmp.Or(r.scenario.Start.Function, Placeholder) && updater != nil && updater.undone && runs != updater.first[target.Name]:
+			r.breaks("report", "%s function %s runs %s, which %s left there; it says that all is undone", when, target.Name, runs, updater.name)
+		case registered == "" && runs == Placeholder && r.scenario.Start.Function != Placeholder && r.scenario.Start.Function != "":
+			r.breaks("I1", "%s function %s runs the placeholder; it ran %s before", when, target.Name, r.scenario.Start.Function)
+		case registered != "" && target.Alias != "" && r.account.aliased(target.Name) != registered:
+			r.breaks("I1", "%s the alias of function %s serves %s, and %s is registered", when, target.Name, orNothing(r.account.aliased(target.Name)), registered)
+		}
 	}
 }

@@ -14,6 +14,8 @@ type site struct {
 	stack     string // the whole stack of its goroutine
 	caller    string // the function that called the port
 	resolving bool   // that function resolves, and does not yet act
+	beginning bool   // a verb looks at what it begins with
+	polling   bool   // that function waits for the end of an update, and does nothing else
 }
 
 // sites finds call sites, and remembers those that it has found.
@@ -34,11 +36,12 @@ func (s *sites) here() site {
 	found := site{stack: fmt.Sprintf("%x", pcs[:n])}
 	for frames := runtime.CallersFrames(pcs[:n]); ; {
 		frame, more := frames.Next()
+		found.beginning = found.beginning || strings.HasSuffix(frame.Function, ".readyFunction")
 		own := strings.Contains(frame.Function, "explore.(*Port)") || strings.Contains(frame.Function, "explore.(*run)") || strings.Contains(frame.Function, "explore.pass")
-		if !own {
+		if !own && found.caller == "" {
 			found.caller = fmt.Sprintf("%s:%d", frame.Function, frame.Line)
+			found.polling = strings.HasSuffix(frame.Function, "tasuki.Reconciler.settled")
 			found.resolving = strings.Contains(frame.Function, "tasuki.Resolver.")
-			break
 		}
 		if !more {
 			break
@@ -51,13 +54,13 @@ func (s *sites) here() site {
 // answer is what an operation was answered.
 type answer struct {
 	text     string
-	revision string // of the function, "" for none
+	revision string // of the function or the alias, "" for none
 }
 
 // recollection is what a command still remembers of its answers.
 type recollection struct {
 	registered bool              // the parameter was written, and that was answered
-	first      string            // the image that the function ran when a release began
+	first      map[string]string // the images that the functions ran when a release began
 	phase      string            // where the parameter was read last
 	answers    map[string]answer // by operation and caller
 	failures   []string          // that it was told of
@@ -66,7 +69,7 @@ type recollection struct {
 // remember notes an answer, and forgets what it puts out of mind.
 func (m *recollection) remember(command Command, op operation, at site, a answer, failed bool) {
 	if m.answers == nil {
-		m.answers = map[string]answer{}
+		m.answers, m.first = map[string]answer{}, map[string]string{}
 	}
 	if failed {
 		failure := op.name + " " + a.text
@@ -84,15 +87,15 @@ func (m *recollection) remember(command Command, op operation, at site, a answer
 	case writeTag.name:
 		if !failed {
 			clear(m.answers)
-			m.first, m.registered = "", true
+			clear(m.first)
+			m.registered = true
 		}
 	case readFunction.name:
-		if m.first == "" && command.Kind == Releases && !m.registered {
-			m.first, _, _ = strings.Cut(a.text, " ")
+		if _, known := m.first[op.function]; command.Kind == Releases && !m.registered && (at.beginning || !known) {
+			m.first[op.function], _, _ = strings.Cut(a.text, " ")
 		}
 		if !at.resolving {
-			maps.DeleteFunc(m.answers, func(key string, _ answer) bool { return strings.HasPrefix(key, readFunction.name+"!") })
-			m.answers[readFunction.name+"!"] = a
+			m.answers[readFunction.name+"! "+op.function] = a
 			return
 		}
 	case updateCode.name:
@@ -100,26 +103,27 @@ func (m *recollection) remember(command Command, op operation, at site, a answer
 			return
 		}
 	}
-	m.answers[op.name+" "+at.caller] = a
+	m.answers[op.name+" "+op.function+" "+at.caller] = a
 }
 
-// revisions names revisions by the order in which they are met.
-type revisions map[string]int
+// revisions tells the revisions that are current from those that are not. A revision
+// that is not current never becomes current again, so it does not matter which one it is.
+type revisions map[string]bool
 
-func (r revisions) name(revision string) int {
-	if revision == "" {
-		return 0
+func (current revisions) name(revision string) string {
+	switch {
+	case revision == "":
+		return ""
+	case current[revision]:
+		return "current"
 	}
-	if _, known := r[revision]; !known {
-		r[revision] = len(r) + 1
-	}
-	return r[revision]
+	return "outdated"
 }
 
 // key tells what is remembered.
 func (m *recollection) key(b *strings.Builder, names revisions) {
-	fmt.Fprintf(b, "%t %s %s %s\n", m.registered, m.first, m.phase, m.failures)
+	fmt.Fprintf(b, "%t %s %s\n", m.registered, m.phase, m.failures)
 	for _, at := range slices.Sorted(maps.Keys(m.answers)) {
-		fmt.Fprintf(b, "%s: %s %d\n", at, m.answers[at].text, names.name(m.answers[at].revision))
+		fmt.Fprintf(b, "%s: %s %s\n", at, m.answers[at].text, names.name(m.answers[at].revision))
 	}
 }

@@ -17,12 +17,13 @@ import (
 
 // run is one schedule.
 type run struct {
-	scenario *Scenario
-	account  *account
-	sites    *sites
-	actors   []*actor
-	steps    []string
-	broken   string // the invariant that was found broken, and how; "" for none
+	scenario  *Scenario
+	account   *account
+	sites     *sites
+	actors    []*actor
+	steps     []string
+	broken    string // the invariant that was found broken, and how; "" for none
+	unreduced bool   // every order is a choice, also where it makes no difference
 
 	faults    int  // that have happened
 	excused   bool // what has happened leaves mending to the scheduled reconcile
@@ -50,15 +51,17 @@ type attempt struct {
 	recollection
 
 	name    string
+	actor   int // index; -1 for nobody's
 	command Command
 	ended   bool
 	dead    bool
 
-	updates int // that it has made
-	looks   int // at the update that is under way
-	repeats int // of a read of the parameter that has not been believed yet
+	updates map[string]int    // that it has made, by function
+	looks   map[string]int    // at the update of a function that is under way
+	repeats int               // of a read of the parameter that has not been believed yet
+	tested  map[string]string // the image that passed its test last, by function
 
-	newest     int  // version of the parameter when it began
+	newest     int  // version of the parameter when its first operation was done; -1 before
 	saw        int  // version that it read last; 0 for none
 	lastStale  bool // its last read of the parameter was stale
 	misses     int  // reads on end that found no parameter
@@ -72,6 +75,17 @@ type request struct {
 	op      operation
 	at      site
 	verdict chan verdict // buffered, so that answering never blocks
+}
+
+// begins notes the newest version of the parameter when the first operation of a command
+// that reports a registration is done: it might have been started only then. It reports
+// whether this is the first one.
+func (a *attempt) begins(newest int) bool {
+	if a.newest >= 0 || a.command.Kind == Reconciles || a.command.Kind == Deploys {
+		return false
+	}
+	a.newest = newest
+	return true
 }
 
 // sees notes that the attempt reads the parameter.
@@ -89,22 +103,31 @@ func (a *attempt) answered(err error) {
 	}
 }
 
-// looked notes whether the attempt was told of an update that is under way.
-func (a *attempt) looked(updating bool) {
+// looked notes whether the attempt was told that an update of a function is under way.
+func (a *attempt) looked(function string, updating bool) {
 	if updating {
-		a.looks++
+		a.looks[function]++
 	} else {
-		a.looks = 0
+		a.looks[function] = 0
 	}
 }
 
+// updated notes that the attempt has begun an update of a function, and was told so.
+func (a *attempt) updated(function string) {
+	a.updates[function]++
+	a.looked(function, true)
+}
+
+// passed notes that an image has passed its test on a function.
+func (a *attempt) passed(function, image string) { a.tested[function] = image }
+
 // begin starts every actor.
-func begin(s *Scenario, fix *fixtures, sites *sites) (*run, error) {
+func begin(s *Scenario, fix *fixtures, sites *sites, unreduced bool) (*run, error) {
 	a, err := fix.open(s.Start)
 	if err != nil {
 		return nil, err
 	}
-	r := &run{scenario: s, account: a, sites: sites}
+	r := &run{scenario: s, account: a, sites: sites, unreduced: unreduced}
 	for _, commands := range s.Actors {
 		r.actors = append(r.actors, &actor{commands: commands})
 	}
@@ -127,11 +150,15 @@ func (r *run) start(actor *actor) {
 		name += strings.Repeat(", again", actor.again)
 	}
 	actor.attempt = r.launch(name, command)
+	actor.attempt.actor = slices.Index(r.actors, actor)
 }
 
 // launch runs a command.
 func (r *run) launch(name string, command Command) *attempt {
-	attempt := &attempt{name: name, command: command, newest: len(r.account.writers)}
+	attempt := &attempt{
+		name: name, actor: -1, command: command, newest: -1,
+		updates: map[string]int{}, looks: map[string]int{}, tested: map[string]string{},
+	}
 	p := &Port{Handoff: r.account.fix.handoff, run: r, attempt: attempt}
 	r.group.Go(func() {
 		outcome := command.Run(context.Background(), p)
@@ -216,42 +243,57 @@ func (r *run) note(attempt *attempt, op operation, v verdict, text string) {
 	r.steps = append(r.steps, step+" → "+text)
 }
 
-// choice is one way to go on: an operation with its verdict, or, with no operation,
-// Lambda's finishing of an update.
+// choice is one way to go on: an operation with its verdict, or Lambda's finishing of
+// the update of a function.
 type choice struct {
-	req     *request
+	req     *request // nil for Lambda
 	verdict verdict
+	settles string // function
+}
+
+// label tells a choice from every other one of the same state. As long as its actor has
+// not gone on, it is the label of the same choice in later states.
+func (c choice) label() string {
+	if c.req == nil {
+		return c.settles
+	}
+	return c.req.attempt.name + "\n" + c.req.op.name + "\n" + c.req.op.subject + "\n" + string(c.verdict)
 }
 
 // choices returns every way to go on, in an order that depends on the schedule alone.
 func (r *run) choices() []choice {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	updating := r.account.updating()
 	slices.SortFunc(r.waiting, func(a, b *request) int {
 		return cmp.Or(cmp.Compare(a.attempt.name, b.attempt.name), cmp.Compare(a.op.name, b.op.name), cmp.Compare(a.op.subject, b.op.subject))
 	})
 	var all []choice
 	var held *request
 	for _, req := range r.waiting {
+		updating := req.op.function != "" && r.account.updating(req.op.function)
 		switch {
 		case updating && req.op.patient:
-		case updating && req.op.name == readFunction.name && req.attempt.looks >= mostLooks:
-		case req.op.name == updateCode.name && req.attempt.updates >= r.scenario.updates():
+		case updating && req.op.name == readFunction.name && req.at.polling && !r.unreduced:
+			// It would look again. All that can happen to it is a fault.
+			all = append(all, r.verdicts(req)[1:]...)
+		case updating && req.op.name == readFunction.name && req.attempt.looks[req.op.function] >= mostLooks:
+		case req.op.name == updateCode.name && req.attempt.updates[req.op.function] >= r.scenario.updates():
 			if held == nil {
 				held = req
 			}
-		case r.independent(req.op):
+		case r.independent(req):
 			return r.verdicts(req)
 		default:
 			all = append(all, r.verdicts(req)...)
 		}
 	}
-	if r.scenario.Switches > 0 && r.switches >= r.scenario.Switches && r.canGoOn(all) {
+	if r.scenario.Switches != 0 && r.switches >= max(r.scenario.Switches, 0) && r.canGoOn(all) {
 		all = slices.DeleteFunc(all, func(c choice) bool { return c.req.attempt != r.last })
 	}
-	if updating {
-		all = append(all, choice{})
+	for _, target := range r.account.fix.handoff.Functions {
+		if r.account.updating(target.Name) {
+			all = append(all, choice{settles: target.Name})
+		}
 	}
 	if len(all) == 0 && held != nil {
 		return r.verdicts(held)
@@ -267,44 +309,81 @@ func (r *run) canGoOn(all []choice) bool {
 // mostLooks is how often an actor is shown the same update under way.
 const mostLooks = 2
 
-// independent reports whether an operation commutes with whatever others may do.
-func (r *run) independent(op operation) bool {
-	return !r.scenario.Start.NoSeed && (op.name == readImages.name || op.name == readConfig.name)
+// independent reports whether an operation commutes with whatever others may still do.
+func (r *run) independent(req *request) bool {
+	if r.unreduced {
+		return false
+	}
+	switch req.op.name {
+	case readImages.name, readConfig.name:
+		return !r.scenario.Start.NoSeed
+	case readTag.name, readHistory.name:
+		return !r.othersWrite(req.attempt)
+	}
+	return req.op.fixed
+}
+
+// othersWrite reports whether somebody else may still write the parameter.
+func (r *run) othersWrite(attempt *attempt) bool {
+	return slices.ContainsFunc(r.actors, func(other *actor) bool {
+		return other.attempt != attempt && slices.ContainsFunc(other.commands[other.next:], func(c Command) bool {
+			return c.Kind == Releases || c.Kind == Registers || c.Kind == Writes
+		})
+	})
 }
 
 // verdicts returns what may happen to one operation.
 func (r *run) verdicts(req *request) []choice {
-	all := []choice{{req, goesOn}}
+	all := []choice{{req: req}}
 	if r.faults >= r.scenario.Most || req.op.service {
 		return all
 	}
 	for _, fault := range r.scenario.Faults {
 		switch {
-		case fault == Crash:
-			all = append(all, choice{req, dies})
+		case fault == Crash && (req.op.uses.writes != 0 || r.unreduced):
+			all = append(all, choice{req: req, verdict: diesAfter})
+			if r.unreduced {
+				all = append(all, choice{req: req, verdict: dies})
+			}
 		case fault == Denied:
-			all = append(all, choice{req, isDenied})
+			all = append(all, choice{req: req, verdict: isDenied})
 		case fault == Lost:
-			all = append(all, choice{req, isLost})
+			all = append(all, choice{req: req, verdict: isLost})
 			if req.op.name == updateCode.name {
-				all = append(all, choice{req, isConflict})
+				all = append(all, choice{req: req, verdict: isConflict})
 			}
 		case fault == Stale && req.op.name == readTag.name && !req.attempt.lastStale && len(r.account.writers) > 0:
-			all = append(all, choice{req, isStale})
+			all = append(all, choice{req: req, verdict: isStale})
 		}
 	}
 	return all
 }
 
+// step is what a choice that was taken has done.
+type step struct {
+	actor int // whose it was; -1 for Lambda
+	uses  footprint
+}
+
+// apart reports whether two steps, either of which could be taken, come to the same in
+// both orders. Those of one actor do when they are about different functions, which it
+// changes at once.
+func (s step) apart(other step) bool {
+	const shared = theFunction - 1
+	both := s.uses.and(other.uses)
+	return !s.uses.disturbs(other.uses) && (s.actor != other.actor || (both.reads|both.writes)&shared == 0)
+}
+
 // take goes one step.
-func (r *run) take(c choice) {
+func (r *run) take(c choice) step {
 	if c.req == nil {
-		was := r.account.coming
-		r.account.settle()
-		r.steps = append(r.steps, fmt.Sprintf("Lambda: ends the update to %s; the function runs %s", was, r.account.runs()))
-		return
+		was := r.account.functions[c.settles].coming
+		r.account.settle(c.settles)
+		r.steps = append(r.steps, fmt.Sprintf("Lambda: ends the update of %s to %s; it runs %s", c.settles, was, r.account.runs(c.settles)))
+		return step{-1, lambdaSettles.on(r.account.fix.handoff, c.settles, "").uses}
 	}
-	if r.scenario.Switches > 0 && !r.independent(c.req.op) {
+	uses := c.req.op.uses
+	if r.scenario.Switches != 0 && !r.independent(c.req) {
 		if c.req.attempt != r.last && r.canGoOn(r.choices()) {
 			r.switches++
 		}
@@ -312,25 +391,44 @@ func (r *run) take(c choice) {
 	}
 	if c.verdict != goesOn {
 		r.faults++
+		uses = uses.and(footprint{writes: theFaults})
 	}
-	if c.verdict == isStale {
+	switch {
+	case c.verdict == isStale:
 		r.excused = true
-	}
-	if c.verdict == dies {
+	case c.verdict == isDenied, c.verdict == isLost && uses.writes == theFaults:
+		uses = footprint{writes: theFaults} // nothing of it can be seen
+	case c.verdict == dies:
 		r.crash(c.req.attempt)
-		return
+		return step{c.req.attempt.actor, uses}
+	case c.verdict == diesAfter:
+		r.mu.Lock()
+		c.req.attempt.dead = true
+		r.mu.Unlock()
 	}
 	r.mu.Lock()
 	r.waiting = slices.DeleteFunc(r.waiting, func(other *request) bool { return other == c.req })
 	r.mu.Unlock()
+	if c.req.attempt.begins(len(r.account.writers)) {
+		uses = uses.and(footprint{reads: theTag})
+	}
 	c.req.verdict <- c.verdict
 	synctest.Wait()
+	if c.verdict == diesAfter {
+		r.crash(c.req.attempt)
+		return step{c.req.attempt.actor, uses}
+	}
 	r.rest(c.req.attempt)
 	r.advance()
 	c.req.attempt.repeats = r.repeats(c.req)
 	if c.req.attempt.repeats > 0 {
 		time.Sleep(missPace)
 	}
+	if r.over(c.req.attempt) {
+		// What it reports is held against the parameter, and so is what the next command does.
+		uses = uses.and(footprint{reads: theTag})
+	}
+	return step{c.req.attempt.actor, uses}
 }
 
 // repeats returns how often an operation has been done on end by now, if it reads
@@ -347,6 +445,11 @@ func (r *run) repeats(done *request) int {
 
 // rest lets the clock run until an attempt stands at a gate or has ended.
 func (r *run) rest(attempt *attempt) {
+	if len(r.account.functions) > 1 {
+		// One of its goroutines may stand at a gate while another one sleeps.
+		time.Sleep(longPace)
+		synctest.Wait()
+	}
 	for !r.over(attempt) {
 		time.Sleep(pace)
 		synctest.Wait()
@@ -381,7 +484,10 @@ func (r *run) crash(attempt *attempt) {
 		return true
 	})
 	r.mu.Unlock()
-	r.steps = append(r.steps, fmt.Sprintf("%s: crashes before %s", attempt.name, at))
+	if at != "" {
+		at = " before " + at
+	}
+	r.steps = append(r.steps, attempt.name+": crashes"+at)
 	r.rest(attempt)
 	for _, actor := range r.actors {
 		if actor.attempt == attempt {
@@ -426,11 +532,19 @@ func (r *run) alone(command Command) {
 // key tells the state from every other one.
 func (r *run) key() string {
 	var b strings.Builder
-	names := revisions{}
-	f, _ := r.account.live()
-	fmt.Fprintf(&b, "%s %d coming %s\nfaults %d %t %t\n", r.account.describe(f), names.name(f.RevisionID), r.account.coming, r.faults, r.excused, r.completed)
-	if r.account.updater != nil && r.account.registered() == "" {
-		fmt.Fprintf(&b, "updated by %s\n", r.account.updater.name)
+	current := revisions{}
+	fmt.Fprintf(&b, "faults %d %t %t\n", r.faults, r.excused, r.completed)
+	for _, target := range r.account.fix.handoff.Functions {
+		f, _ := r.account.live(target.Name)
+		now := r.account.functions[target.Name]
+		current[f.RevisionID] = true
+		fmt.Fprintf(&b, "%s coming %s serving %s\n", r.account.describe(f), now.coming, now.serving)
+		if now.updater != nil && r.account.registered() == "" {
+			fmt.Fprintf(&b, "updated by %s, from %s\n", now.updater.name, now.updater.first[target.Name])
+		}
+		if target.Alias != "" {
+			current[r.account.describeVersions(&b, target.Name)] = true
+		}
 	}
 	for i, version := range r.account.versions() {
 		fmt.Fprintf(&b, "%s by %s\n", version.Value, r.writer(len(r.account.writers)-1-i))
@@ -438,7 +552,7 @@ func (r *run) key() string {
 	for _, name := range slices.Sorted(maps.Keys(r.account.ran)) {
 		fmt.Fprintf(&b, "ran %s\n", name)
 	}
-	if r.scenario.Switches > 0 && r.last != nil {
+	if r.scenario.Switches != 0 && r.last != nil {
 		fmt.Fprintf(&b, "%d switches, from %s %t\n", r.switches, r.last.name, r.last.ended)
 	}
 	for _, actor := range r.actors {
@@ -447,8 +561,15 @@ func (r *run) key() string {
 		if a == nil {
 			continue
 		}
-		fmt.Fprintf(&b, "%d %d %d %d %d %t %d %t\n", a.repeats, min(a.updates, r.scenario.updates()), min(a.looks, mostLooks), a.newest, a.saw, a.lastStale, a.misses, a.unreadable)
-		a.key(&b, names)
+		fmt.Fprintf(&b, "%d %d %d %t %d %t %v\n", a.repeats, a.newest, a.saw, a.lastStale, a.misses, a.unreadable, a.tested)
+		for _, target := range r.account.fix.handoff.Functions {
+			fmt.Fprintf(&b, "%d %d\n", min(a.updates[target.Name], r.scenario.updates()), min(a.looks[target.Name], mostLooks))
+		}
+		a.key(&b, current)
+		if r.account.registered() == "" {
+			fmt.Fprintf(&b, "first %v\n", a.first) // nobody goes back to it once there is a release
+		}
+
 		for _, req := range r.standing() {
 			if req.attempt == a {
 				fmt.Fprintf(&b, "at %s %s %s\n", req.op.name, req.op.subject, req.at.stack)

@@ -22,12 +22,18 @@ type Scenario struct {
 	Switches int
 }
 
+// InTurn is the value of [Scenario.Switches] with which nobody who could go on is made to
+// wait: the actors take turns in every order, and what goes wrong still comes anywhere.
+const InTurn = -1
+
 func (s *Scenario) updates() int { return cmp.Or(s.Rounds, 2) }
 
-// Start is how the account begins. Images are known by their tags; v0 to v3 and
-// Broken are in ECR.
+// Start is how the account begins. Images are known by their tags; v0 to v3, Broken
+// and Sick are in ECR.
 type Start struct {
-	Function   string   // what the function runs; "" for no function
+	Function   string   // what the functions run; "" for no function
+	Worker     bool     // the handoff has two functions
+	Alias      bool     // the functions have an alias
 	Registered []string // the tag parameter's versions, oldest first; "initial" as a recipe writes it
 	NoSeed     bool     // the placeholder is not in ECR yet
 }
@@ -36,6 +42,7 @@ type Start struct {
 const (
 	Placeholder = "placeholder"
 	Broken      = "broken" // Lambda does not take it
+	Sick        = "sick"   // fails its test on the handoff's last function
 )
 
 // Actor does one command after the other: each when the one before has ended.
@@ -46,6 +53,8 @@ type Command struct {
 	Name string // as in "release v1"
 	Kind Kind
 	Run  func(ctx context.Context, p *Port) Outcome
+
+	Tests bool // it tests an image before it registers it
 }
 
 // Kind says what the invariants demand of a command.

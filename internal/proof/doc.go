@@ -4,6 +4,8 @@
 //   - TestEveryFault lets each call that a verb makes fail in each way that AWS fails.
 //   - TestEveryKill ends the program at each step of a release, while the function serves.
 //   - TestTwoReleases lets two programs release at once.
+//   - TestReleaseDuringReconcile and TestReconcileDuringRelease let the whole of one lie
+//     between any two calls of the other.
 //
 // TASUKI_PROOF_FULL=1 tries what the usual run leaves out; it takes some ten minutes.
 package proof
