@@ -23,6 +23,10 @@ var allowed = map[string][]string{
 	"awsbackend":           {""},
 	"policy":               nil,
 
+	"customresource":      nil,
+	"provider":            {"", "customresource", "awsbackend", "image", "lambdaimage", "internal/builtin"},
+	"cmd/tasuki-provider": {"provider"},
+
 	"placeholder/runtime":             nil,
 	"placeholder/internal/buildlayer": nil,
 
@@ -54,6 +58,7 @@ var allowed = map[string][]string{
 	"internal/interop":      nil,
 	"internal/proof":        nil,
 	"internal/cli":          {"", "awsbackend", "image", "lambdaimage", "lambdaimage/contents", "internal/builtin", "localaws", "localaws/fault", "policy"},
+	"bench/provider":        {"", "image", "placeholder"},
 	"bench/relay":           {"", "localaws", "localaws/sandbox", "placeholder"},
 	"cmd/tasuki":            {"internal/cli", "localaws/sandbox"},
 }
