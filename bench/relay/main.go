@@ -44,7 +44,7 @@ func main() {
 	flag.Parse()
 	b := &bench{program: *program, image: *image}
 	fmt.Printf("Measured %s on %d cores, %s/%s, %s.\n\n| what | figure |\n|---|---|\n", time.Now().UTC().Format("2006-01-02"), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
-	for _, measure := range []func(context.Context) error{b.binary, b.placeholder, b.release, b.reads, b.many} {
+	for _, measure := range []func(context.Context) error{b.binary, b.placeholder, b.release, b.reads, b.many, b.unreleased} {
 		if err := measure(context.Background()); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)
@@ -103,10 +103,14 @@ func (b *bench) start(latency time.Duration) (*endpoint, error) {
 	return &endpoint{server, b, ecr.NewFromConfig(cfg), lambda.NewFromConfig(cfg), ssm.NewFromConfig(cfg)}, nil
 }
 
+// environ returns the environment of the program: it keeps to AWS's limits, whatever
+// this process's environment says.
+func (e *endpoint) environ() []string { return append(e.Environ(os.Environ()), "TASUKI_PACE=true") }
+
 // tasuki runs the program against the endpoint.
 func (e *endpoint) tasuki(args ...string) (string, error) {
 	cmd := exec.Command(e.b.program, args...)
-	cmd.Env = e.Environ(os.Environ())
+	cmd.Env = e.environ()
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -175,7 +179,7 @@ func (b *bench) placeholder(ctx context.Context) error {
 		}
 	}
 	row("placeholder pushed into ECR, HTTP requests, the token's included", "%d", pushed)
-	uri := localaws.Account + ".dkr.ecr." + e.Region() + ".amazonaws.com/orders:initial"
+	uri := orders(e.Region()) + ":initial"
 	var cold []time.Duration
 	for i := range 11 {
 		function := fmt.Sprintf("cold-%d", i)
@@ -312,7 +316,7 @@ func (b *bench) reads(ctx context.Context) error {
 	if err := e.seed(ctx); err != nil {
 		return err
 	}
-	uri := localaws.Account + ".dkr.ecr." + e.Region() + ".amazonaws.com/orders:initial"
+	uri := orders(e.Region()) + ":initial"
 	if err := e.function(ctx, "orders", uri); err != nil {
 		return err
 	}
@@ -376,9 +380,19 @@ func (b *bench) many(ctx context.Context) error {
 	if err := e.seed(ctx); err != nil {
 		return err
 	}
+	if err := e.function(ctx, "orders", orders(e.Region())+":initial"); err != nil {
+		return err
+	}
+	if _, err := e.tasuki("release", "orders", "--repository", "orders", "--function", "orders", "--image", b.image, "--tag", "v1"); err != nil {
+		return err
+	}
+	history, err := e.ssm.GetParameterHistory(ctx, &ssm.GetParameterHistoryInput{Name: aws.String("/tasuki/orders/image-tag")})
+	if err != nil {
+		return err
+	}
 	made := 0
 	for _, n := range []int{1, 100, 1000} {
-		if err := e.handoffs(ctx, made, n); err != nil {
+		if err := e.handoffs(ctx, made, n, &history.Parameters[0]); err != nil {
 			return err
 		}
 		made = n
@@ -387,33 +401,102 @@ func (b *bench) many(ctx context.Context) error {
 				return err
 			}
 		}
-		e.Calls().Reset()
-		took, memory, err := e.measured("status", "many/")
-		if err != nil {
+		if err := e.status(n, "released"); err != nil {
 			return err
 		}
-		row(fmt.Sprintf("`tasuki status` of %d handoffs, %s a call", n, latency), "%.1f s, %d calls, %d MB peak memory", took.Seconds(), e.Calls().Count(), memory>>20)
 	}
 	return nil
 }
 
-// handoffs makes handoffs that run the placeholder, up to a number.
-func (e *endpoint) handoffs(ctx context.Context, from, to int) error {
+// unreleased measures the status of many handoffs that have had no release: nothing is
+// to be read of their parameters but the values.
+func (b *bench) unreleased(ctx context.Context) error {
+	e, err := b.start(latency)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	if err := e.seed(ctx); err != nil {
+		return err
+	}
+	const n = 1000
+	if err := e.handoffs(ctx, 0, n, &ssmtypes.ParameterHistory{Value: aws.String("initial")}); err != nil {
+		return err
+	}
+	return e.status(n, "on the placeholder")
+}
+
+// status measures the status of all handoffs.
+func (e *endpoint) status(n int, state string) error {
+	e.Calls().Reset()
+	took, memory, err := e.measured("status")
+	if err != nil {
+		return err
+	}
+	calls := e.Calls().All()
+	least, reason := floor(calls)
+	row(fmt.Sprintf("`tasuki status` of %d handoffs, %s, %s a call", n, state, latency), "%.1f s, %d calls (%s), %d MB peak memory", took.Seconds(), len(calls), names(calls), memory>>20)
+	row("its floor by AWS's limits", "%.1f s: %s", least.Seconds(), reason)
+	return nil
+}
+
+// limit is what AWS gives an account in a region of some calls.
+type limit struct {
+	what      string
+	perSecond int
+	of        func(call localaws.Call) bool
+}
+
+// limits returns AWS's default limits that the relay can reach. They are AWS's, not
+// what the program was made to keep to: docs/adr/0011-calls-are-paced.md has the sources.
+func limits() []limit {
+	return []limit{
+		{"reads of SSM", 40, func(c localaws.Call) bool { return c.Service == "ssm" && c.Name() != "ssm:PutParameter" }},
+		{"ssm:PutParameter", 3, func(c localaws.Call) bool { return c.Name() == "ssm:PutParameter" }},
+		{"lambda:GetFunction", 100, func(c localaws.Call) bool { return c.Name() == "lambda:GetFunction" }},
+		{"other control calls of Lambda", 15, func(c localaws.Call) bool {
+			return c.Service == "lambda" && c.Name() != "lambda:GetFunction" && c.Name() != "lambda:Invoke"
+		}},
+	}
+}
+
+// floor returns the least time in which AWS answers so many calls, and which limit sets it.
+func floor(calls []localaws.Call) (least time.Duration, reason string) {
+	for _, l := range limits() {
+		n := 0
+		for _, call := range calls {
+			if l.of(call) {
+				n++
+			}
+		}
+		if t := time.Duration(n) * time.Second / time.Duration(l.perSecond); t > least {
+			least, reason = t, fmt.Sprintf("%d × %s, of which AWS gives %d a second", n, l.what, l.perSecond)
+		}
+	}
+	return least, reason
+}
+
+// orders is the repository of all the measured handoffs.
+func orders(region string) string {
+	return localaws.Account + ".dkr.ecr." + region + ".amazonaws.com/orders"
+}
+
+// handoffs makes handoffs up to a number, whose parameters hold a value, with its
+// record, and whose functions run the image of that tag.
+func (e *endpoint) handoffs(ctx context.Context, from, to int, version *ssmtypes.ParameterHistory) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(32)
 	for i := from; i < to; i++ {
 		group.Go(func() error {
 			name := fmt.Sprintf("many-%d", i)
-			if err := e.function(ctx, name, localaws.Account+".dkr.ecr."+e.Region()+".amazonaws.com/orders:initial"); err != nil {
+			if err := e.function(ctx, name, orders(e.Region())+":"+*version.Value); err != nil {
 				return err
 			}
-			contract := fmt.Sprintf(`{"version":1,"handoff":"many/%d","account":%q,"region":%q,"repository":"%s.dkr.ecr.%s.amazonaws.com/orders","tagParameter":"/tasuki/many/%d/image-tag","placeholderTag":"initial","functions":[{"name":%q,"architecture":%q}]}`,
-				i, localaws.Account, e.Region(), localaws.Account, e.Region(), i, name, machine())
-			for parameter, value := range map[string]string{"contract": contract, "image-tag": "initial"} {
-				_, err := e.ssm.PutParameter(ctx, &ssm.PutParameterInput{
-					Name: aws.String(fmt.Sprintf("/tasuki/many/%d/%s", i, parameter)), Value: &value, Type: ssmtypes.ParameterTypeString,
-				})
-				if err != nil {
+			contract := fmt.Sprintf(`{"version":1,"handoff":"many/%d","account":%q,"region":%q,"repository":%q,"tagParameter":"/tasuki/many/%d/image-tag","placeholderTag":"initial","functions":[{"name":%q,"architecture":%q}]}`,
+				i, localaws.Account, e.Region(), orders(e.Region()), i, name, machine())
+			for parameter, in := range map[string]ssm.PutParameterInput{"contract": {Value: &contract}, "image-tag": {Value: version.Value, Description: version.Description}} {
+				in.Name, in.Type = aws.String(fmt.Sprintf("/tasuki/many/%d/%s", i, parameter)), ssmtypes.ParameterTypeString
+				if _, err := e.ssm.PutParameter(ctx, &in); err != nil {
 					return err
 				}
 			}
@@ -464,7 +547,7 @@ func (e *endpoint) tags(n int) error {
 // it had, in bytes.
 func (e *endpoint) measured(args ...string) (time.Duration, int64, error) {
 	cmd := exec.Command(e.b.program, args...)
-	cmd.Env = e.Environ(os.Environ())
+	cmd.Env = e.environ()
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	started := time.Now()

@@ -58,6 +58,7 @@ var allowed = map[string][]string{
 	"internal/interop":      nil,
 	"internal/proof":        nil,
 	"internal/cli":          {"", "awsbackend", "image", "lambdaimage", "lambdaimage/contents", "internal/builtin", "localaws", "localaws/fault", "policy"},
+	"bench/copy":            nil,
 	"bench/provider":        {"", "image", "placeholder"},
 	"bench/relay":           {"", "localaws", "localaws/sandbox", "placeholder"},
 	"cmd/tasuki":            {"internal/cli", "localaws/sandbox"},
