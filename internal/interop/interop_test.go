@@ -18,7 +18,7 @@ func TestPrograms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, program := range []string{"tasuki", "aws", "docker", "skopeo", "crane", "make"} {
+	for _, program := range []string{"tasuki", "aws", "docker", "skopeo", "crane", "ko", "make"} {
 		path, err := exec.LookPath(program)
 		if err != nil {
 			t.Fatalf("%v: run make test-interop, which installs it", err)
@@ -37,6 +37,9 @@ func TestPrograms(t *testing.T) {
 			env.Setenv("PLATFORM", platform)
 			env.Setenv("PATH", filepath.Join(root, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
 			env.Setenv("HOME", env.WorkDir) // credentials that the programs keep
+			if host := os.Getenv("DOCKER_HOST"); host != "" {
+				env.Setenv("DOCKER_HOST", host)
+			}
 			// Go's caches are where they were: each script would fill its own.
 			for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY"} {
 				value, err := exec.Command("go", "env", name).Output()

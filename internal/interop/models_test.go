@@ -22,6 +22,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	sdkecr "github.com/aws/aws-sdk-go-v2/service/ecr"
+	sdkiam "github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry/remote"
@@ -29,6 +30,7 @@ import (
 
 	"github.com/tasuki-dev/tasuki"
 	"github.com/tasuki-dev/tasuki/localaws"
+	"github.com/tasuki-dev/tasuki/localaws/cloudformation"
 	"github.com/tasuki-dev/tasuki/localaws/ecr"
 	"github.com/tasuki-dev/tasuki/localaws/lambda"
 	"github.com/tasuki-dev/tasuki/localaws/sandbox"
@@ -47,7 +49,7 @@ func TestMain(m *testing.M) {
 // commonErrors are the codes that any operation of AWS's may answer with, whether its
 // model names them or not ("Common Errors" in each service's API reference).
 var commonErrors = []string{
-	"AccessDeniedException", "InternalFailure", "InvalidParameterException", "InvalidParameterValueException", "SerializationException", "ThrottlingException", "ValidationException",
+	"AccessDeniedException", "InternalFailure", "InvalidParameterException", "InvalidParameterValueException", "SerializationException", "ThrottlingException", "ValidationError", "ValidationException", "AccessDenied",
 }
 
 const (
@@ -118,12 +120,41 @@ var calls = []call{
 	{"lambda", "DeleteFunction", `{"FunctionName":"models"}`},
 
 	{"sts", "GetCallerIdentity", `{}`},
+	{"sts", "AssumeRole", `{"RoleArn":"arn:aws:iam::000000000000:role/models","RoleSessionName":"session","DurationSeconds":900,"Tags":[{"Key":"k","Value":"v"}]}`},
+
+	{"cloudformation", "ValidateTemplate", `{"TemplateBody":"{template}"}`},
+	{"cloudformation", "CreateStack", `{"StackName":"models","TemplateBody":"{template}","Parameters":[{"ParameterKey":"Value","ParameterValue":"1"}],"Tags":[{"Key":"k","Value":"v"}],"Capabilities":["CAPABILITY_IAM"],"OnFailure":"ROLLBACK"}`},
+	{"cloudformation", "CreateStack", `{"StackName":"importer","TemplateBody":"{importer}"}`},
+	{"cloudformation", "DescribeStacks", `{"StackName":"models"}`},
+	{"cloudformation", "ListStacks", `{"StackStatusFilter":["CREATE_COMPLETE"]}`},
+	{"cloudformation", "DescribeStackEvents", `{"StackName":"models"}`},
+	{"cloudformation", "DescribeEvents", `{"StackName":"models","Filters":{"FailedEvents":false}}`},
+	{"cloudformation", "DescribeStackResource", `{"StackName":"models","LogicalResourceId":"Parameter"}`},
+	{"cloudformation", "DescribeStackResources", `{"StackName":"models"}`},
+	{"cloudformation", "ListStackResources", `{"StackName":"models"}`},
+	{"cloudformation", "GetTemplate", `{"StackName":"models","TemplateStage":"Original"}`},
+	{"cloudformation", "GetTemplateSummary", `{"StackName":"models"}`},
+	{"cloudformation", "ListExports", `{}`},
+	{"cloudformation", "ListImports", `{"ExportName":"models"}`},
+	{"cloudformation", "CreateChangeSet", `{"StackName":"models","ChangeSetName":"first","ChangeSetType":"UPDATE","UsePreviousTemplate":true,"Parameters":[{"ParameterKey":"Value","ParameterValue":"2"}],"OnStackFailure":"ROLLBACK"}`},
+	{"cloudformation", "ListChangeSets", `{"StackName":"models"}`},
+	{"cloudformation", "DescribeChangeSet", `{"StackName":"models","ChangeSetName":"first"}`},
+	{"cloudformation", "DeleteChangeSet", `{"StackName":"models","ChangeSetName":"first"}`},
+	{"cloudformation", "CreateChangeSet", `{"StackName":"models","ChangeSetName":"second","UsePreviousTemplate":true,"Parameters":[{"ParameterKey":"Value","ParameterValue":"2"}]}`},
+	{"cloudformation", "ExecuteChangeSet", `{"StackName":"models","ChangeSetName":"second"}`},
+	// Its parameter cannot be, and its repository is gone when it is rolled back.
+	{"cloudformation", "UpdateStack", `{"StackName":"models","TemplateBody":"{failing}","DisableRollback":true}`},
+	{"ecr", "DeleteRepository", `{"repositoryName":"stack"}`},
+	{"cloudformation", "RollbackStack", `{"StackName":"models"}`},
+	{"cloudformation", "ContinueUpdateRollback", `{"StackName":"models","ResourcesToSkip":["Repository"]}`},
+	{"cloudformation", "UpdateTerminationProtection", `{"StackName":"models","EnableTerminationProtection":false}`},
+	{"cloudformation", "DeleteStack", `{"StackName":"importer","DeletionMode":"STANDARD"}`},
 }
 
 // TestModels holds what tasuki local answers against the models that the AWS CLI works by.
 func TestModels(t *testing.T) {
 	models := map[string]*serviceModel{}
-	for _, service := range []string{"ssm", "ecr", "lambda", "sts"} {
+	for _, service := range []string{"ssm", "ecr", "lambda", "sts", "cloudformation", "iam", "events", "sqs", "logs"} {
 		models[service] = readModel(t, service)
 	}
 	t.Run("every operation is tried", func(t *testing.T) {
@@ -132,12 +163,12 @@ func TestModels(t *testing.T) {
 				if _, found := models[service].Operations[operation]; !found {
 					t.Errorf("the model of %s has no operation %s", service, operation)
 				}
-				if !slices.ContainsFunc(calls, func(c call) bool { return c.service == service && c.operation == operation }) {
+				if !slices.ContainsFunc(allCalls(), func(c call) bool { return c.service == service && c.operation == operation }) {
 					t.Errorf("%s of %s is provided, and not in this test's table", operation, service)
 				}
 			}
 		}
-		for _, c := range calls {
+		for _, c := range allCalls() {
 			if !slices.Contains(provided(t, models)[c.service], c.operation) {
 				t.Errorf("%s of %s is in this test's table, and not provided", c.operation, c.service)
 			}
@@ -146,7 +177,7 @@ func TestModels(t *testing.T) {
 	words := newWords(t)
 	t.Run("where nothing is", func(t *testing.T) {
 		empty := newFixture(t, models, words)
-		for _, c := range calls {
+		for _, c := range allCalls() {
 			t.Run(c.service+" "+c.operation, func(t *testing.T) {
 				answer := empty.send(t, c, empty.input(t, c))
 				if answer.status >= 400 {
@@ -158,7 +189,7 @@ func TestModels(t *testing.T) {
 	t.Run("where everything is", func(t *testing.T) {
 		full := newFixture(t, models, words)
 		full.push(t)
-		for _, c := range calls {
+		for _, c := range allCalls() {
 			t.Run(c.service+" "+c.operation, func(t *testing.T) {
 				full.settle(t)
 				input := full.input(t, c)
@@ -191,14 +222,21 @@ func provided(t *testing.T, models map[string]*serviceModel) map[string][]string
 		t.Fatal(err)
 	}
 	defer functions.Close()
+	stacks := cloudformation.New(cloudformation.Options{Store: store, Account: account, Region: region})
+	defer stacks.Close()
 	operations := map[string][]string{}
-	for _, service := range []wire.Service{ssm.New(store, account, region).Wire(), registry.Wire(), functions.Wire(), sts.New(account).Wire()} {
+	services := []wire.Service{ssm.New(store, account, region).Wire(), registry.Wire(), functions.Wire(), sts.New(sts.Options{Account: account}).Wire(), stacks.Wire()}
+	for _, service := range append(services, stackServices(store)...) {
 		name := service.Name()
 		model := models[name]
 		switch service := service.(type) {
 		case *wire.JSON:
-			if model.Metadata.Protocol != "json" || model.Metadata.JSONVersion != "1.1" || model.Metadata.TargetPrefix != service.Target {
-				t.Errorf("%s speaks awsJson1.1 of %s, and the model %+v", name, service.Target, model.Metadata)
+			version := "1.1"
+			if service.Version != "" {
+				version = service.Version
+			}
+			if model.Metadata.Protocol != "json" || model.Metadata.JSONVersion != version || model.Metadata.TargetPrefix != service.Target {
+				t.Errorf("%s speaks awsJson%s of %s, and the model %+v", name, version, service.Target, model.Metadata)
 			}
 			for operation := range service.Operations {
 				operations[name] = append(operations[name], operation)
@@ -259,7 +297,19 @@ func newWords(t *testing.T) words {
 		"{function}", "arn:aws:lambda:"+region+":"+account+":function:models",
 		"{image}", account+".dkr.ecr."+region+".amazonaws.com/functions:initial",
 		"{machine}", string(arch),
+		"{template}", quoted(stackTemplate("1", "models")),
+		"{failing}", quoted(stackTemplate("2", " ")),
+		"{importer}", quoted(`{"Resources":{"Parameter":{"Type":"AWS::SSM::Parameter","Properties":{"Type":"String","Value":{"Fn::ImportValue":"models"}}}}}`),
 	)}
+}
+
+// stackTemplate returns a template whose repository lets something else be pulled, and
+// whose parameter has a name.
+func stackTemplate(sid, parameter string) string {
+	return `{"Parameters":{"Value":{"Type":"String","Default":"1"}},"Resources":{` +
+		`"Repository":{"Type":"AWS::ECR::Repository","Properties":{"RepositoryName":"stack","RepositoryPolicyText":{"Version":"2012-10-17","Statement":[{"Sid":"s` + sid + `","Effect":"Allow","Principal":"*","Action":"ecr:BatchGetImage"}]}}},` +
+		`"Parameter":{"Type":"AWS::SSM::Parameter","DependsOn":"Repository","Properties":{"Name":"/stack/` + parameter + `","Type":"String","Value":{"Ref":"Value"}}}},` +
+		`"Outputs":{"Parameter":{"Description":"d","Value":"1","Export":{"Name":"models"}}}}`
 }
 
 // fixture is an endpoint that calls are sent to.
@@ -287,15 +337,20 @@ func newFixture(t *testing.T, models map[string]*serviceModel, words words) *fix
 func (f *fixture) input(t *testing.T, c call) map[string]any {
 	t.Helper()
 	var input map[string]any
-	if err := json.Unmarshal([]byte(f.words.replacer.Replace(c.input)), &input); err != nil {
+	if err := json.Unmarshal([]byte(f.made(t, f.words.replacer.Replace(c.input))), &input); err != nil {
 		t.Fatalf("the input of %s: %v", c.operation, err)
 	}
 	return input
 }
 
-// push makes the repository of functions, with an image in it.
+// push makes the repository of functions, with an image in it, and the role models.
 func (f *fixture) push(t *testing.T) {
 	t.Helper()
+	roles := sdkiam.New(sdkiam.Options{Region: region, BaseEndpoint: aws.String(f.server.URL()), Credentials: credentials.NewStaticCredentialsProvider("models", "secret", "")})
+	trust := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}]}`
+	if _, err := roles.CreateRole(t.Context(), &sdkiam.CreateRoleInput{RoleName: aws.String("models"), AssumeRolePolicyDocument: &trust}); err != nil {
+		t.Fatal(err)
+	}
 	client := sdkecr.New(sdkecr.Options{Region: region, BaseEndpoint: aws.String(f.server.URL()), Credentials: credentials.NewStaticCredentialsProvider("models", "secret", "")})
 	if _, err := client.CreateRepository(t.Context(), &sdkecr.CreateRepositoryInput{RepositoryName: aws.String("functions")}); err != nil {
 		t.Fatal(err)
@@ -325,7 +380,8 @@ func (f *fixture) push(t *testing.T) {
 	}
 }
 
-// settle waits until the function, if there is one, is not being changed.
+// settle waits until neither the function nor a stack, if there are any, is being
+// changed.
 func (f *fixture) settle(t *testing.T) {
 	t.Helper()
 	tick, late := time.NewTicker(5*time.Millisecond), time.After(10*time.Second)
@@ -333,13 +389,15 @@ func (f *fixture) settle(t *testing.T) {
 	for {
 		answer := f.send(t, call{"lambda", "GetFunctionConfiguration", ""}, map[string]any{"FunctionName": "models"})
 		var function struct{ State, LastUpdateStatus string }
-		if answer.status == http.StatusNotFound || json.Unmarshal(answer.body, &function) == nil && function.State != "Pending" && function.LastUpdateStatus != "InProgress" {
+		still := answer.status == http.StatusNotFound || json.Unmarshal(answer.body, &function) == nil && function.State != "Pending" && function.LastUpdateStatus != "InProgress"
+		stacks := f.send(t, call{"cloudformation", "DescribeStacks", ""}, nil)
+		if still && stacks.status == http.StatusOK && !bytes.Contains(stacks.body, []byte("_IN_PROGRESS</StackStatus>")) {
 			return
 		}
 		select {
 		case <-tick.C:
 		case <-late:
-			t.Fatalf("the function is not at rest after 10 s: %s", answer.body)
+			t.Fatalf("there is no rest after 10 s: %s, %s", answer.body, stacks.body)
 		}
 	}
 }
@@ -359,12 +417,14 @@ func (f *fixture) send(t *testing.T, c call, input map[string]any) answer {
 	header, path, query, body := http.Header{}, "/", url.Values{}, []byte(nil)
 	switch model.Metadata.Protocol {
 	case "json":
-		header.Set("Content-Type", "application/x-amz-json-1.1")
+		header.Set("Content-Type", "application/x-amz-json-"+model.Metadata.JSONVersion)
 		header.Set("X-Amz-Target", model.Metadata.TargetPrefix+"."+c.operation)
 		body = encoded(input)
 	case "query":
 		header.Set("Content-Type", "application/x-www-form-urlencoded")
-		body = []byte("Action=" + c.operation + "&Version=2011-06-15")
+		form := url.Values{"Action": {c.operation}, "Version": {"2010-05-08"}}
+		model.form(operation.Input.Shape, input, "", form)
+		body = []byte(form.Encode())
 	case "rest-json":
 		path = operation.HTTP.RequestURI
 		shape := model.Shapes[operation.Input.Shape]
@@ -503,7 +563,7 @@ func (f *fixture) checkAnswer(t *testing.T, c call, a answer) {
 	}
 	switch {
 	case model.Metadata.Protocol == "query":
-		f.checkXML(t, operation, a)
+		f.checkXML(t, c, operation, a)
 	case operation.Output.Shape == "" || shape.Payload != "":
 		if operation.Output.Shape == "" && len(a.body) > 0 {
 			t.Errorf("it answers %s, and has no output", a.body)
@@ -523,28 +583,25 @@ func (f *fixture) checkAnswer(t *testing.T, c call, a answer) {
 	}
 }
 
-// checkXML checks the members of an answer in the query protocol, which are strings.
-func (f *fixture) checkXML(t *testing.T, operation operationModel, a answer) {
+// checkXML checks an answer in the query protocol.
+func (f *fixture) checkXML(t *testing.T, c call, operation operationModel, a answer) {
 	t.Helper()
-	type element struct {
-		XMLName  xml.Name
-		Text     string    `xml:",chardata"`
-		Elements []element `xml:",any"`
-	}
 	var response element
 	if err := xml.Unmarshal(a.body, &response); err != nil {
 		t.Fatalf("%v: %s", err, a.body)
 	}
+	if operation.Output.Shape == "" {
+		return
+	}
 	if len(response.Elements) == 0 || response.Elements[0].XMLName.Local != operation.Output.ResultWrapper {
 		t.Fatalf("it answers %s, without %s", a.body, operation.Output.ResultWrapper)
 	}
-	members := f.models["sts"].Shapes[operation.Output.Shape].Members
-	for _, member := range response.Elements[0].Elements {
-		if _, found := members[member.XMLName.Local]; !found || member.Text == "" {
-			t.Errorf("%s is %q, and the model has %d members", member.XMLName.Local, member.Text, len(members))
-		}
+	model := f.models[c.service]
+	body, err := model.fromXML(operation.Output.Shape, response.Elements[0])
+	if err != nil {
+		t.Fatalf("%v: %s", err, a.body)
 	}
-	if len(response.Elements[0].Elements) != len(members) {
-		t.Errorf("it answers %s, and the model has %d members", a.body, len(members))
+	if err := model.check(operation.Output.Shape, body, c.operation); err != nil {
+		t.Errorf("%v\nin %s", err, a.body)
 	}
 }

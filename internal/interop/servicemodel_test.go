@@ -6,17 +6,21 @@ import (
 	"compress/gzip"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"math"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // serviceModel is what AWS publishes of a service, in the form that botocore and the
@@ -303,4 +307,68 @@ func (m *serviceModel) answered(s shapeModel, wireName string) (memberModel, boo
 		}
 	}
 	return memberModel{}, false
+}
+
+// form adds an input to a form of the query protocol.
+func (m *serviceModel) form(shape string, value any, path string, form url.Values) {
+	s := m.Shapes[shape]
+	within := func(name string) string { return strings.TrimPrefix(path+"."+name, ".") }
+	switch value := value.(type) {
+	case map[string]any:
+		for name, member := range value {
+			m.form(s.Members[name].Shape, member, within(s.Members[name].wireName(name)), form)
+		}
+	case []any:
+		for i, element := range value {
+			m.form(s.Member.Shape, element, within(fmt.Sprintf("member.%d", i+1)), form)
+		}
+	default:
+		form.Set(path, fmt.Sprint(value))
+	}
+}
+
+// element is an element of an answer in XML.
+type element struct {
+	XMLName  xml.Name
+	Text     string    `xml:",chardata"`
+	Elements []element `xml:",any"`
+}
+
+// fromXML returns what an element says, as it would stand in JSON.
+func (m *serviceModel) fromXML(shape string, e element) (any, error) {
+	s := m.Shapes[shape]
+	switch s.Type {
+	case "structure":
+		object := map[string]any{}
+		for _, child := range e.Elements {
+			name := child.XMLName.Local
+			member, found := m.answered(s, name)
+			if !found {
+				return nil, fmt.Errorf("%s.%s is not in the model", shape, name)
+			}
+			var err error
+			if object[name], err = m.fromXML(member.Shape, child); err != nil {
+				return nil, err
+			}
+		}
+		return object, nil
+	case "list":
+		list := []any{}
+		for _, child := range e.Elements {
+			value, err := m.fromXML(s.Member.Shape, child)
+			if err != nil || child.XMLName.Local != "member" {
+				return nil, fmt.Errorf("an element of %s is called %s: %w", shape, child.XMLName.Local, err)
+			}
+			list = append(list, value)
+		}
+		return list, nil
+	case "boolean":
+		return strconv.ParseBool(e.Text)
+	case "integer", "long", "float", "double":
+		return strconv.ParseFloat(e.Text, 64)
+	case "timestamp":
+		at, err := time.Parse(time.RFC3339, e.Text)
+		return float64(at.UnixMilli()) / 1000, err
+	}
+	return e.Text, nil
 }
