@@ -150,6 +150,7 @@ func (s *Server) serve(o Options) error {
 		calls:    &s.calls,
 	}
 	if err := errors.Join(s.events.Resume(), s.stacks.Resume()); err != nil {
+		s.end()
 		return err
 	}
 	s.http = &http.Server{Handler: s.calling, ReadHeaderTimeout: time.Minute}
@@ -186,12 +187,17 @@ func (s *Server) Close() error {
 	if served := <-s.served; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}
+	s.end()
+	return errors.Join(err, s.store.Close())
+}
+
+// end ends what the services do, and returns when nothing uses the state any more.
+func (s *Server) end() {
 	s.stacks.Close()         // operations call services,
 	s.lambda.End()           // calls wait for functions,
 	s.calling.serving.Lock() // and what the calls work with is closed after them
 	s.events.Close()
 	s.lambda.Close()
-	return errors.Join(err, s.store.Close())
 }
 
 // Variables returns the environment that sends AWS's clients to this endpoint.

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"testing"
@@ -33,6 +34,7 @@ import (
 
 	"github.com/tasuki-dev/tasuki/localaws"
 	"github.com/tasuki-dev/tasuki/localaws/sandbox"
+	"github.com/tasuki-dev/tasuki/localaws/state"
 )
 
 func TestMain(m *testing.M) {
@@ -476,6 +478,52 @@ func TestAnAddressThatIsTaken(t *testing.T) {
 		t.Errorf("got %q, want %q in it", err, want)
 	}
 	start(t, localaws.Options{Dir: dir}) // what the second one opened is closed again
+}
+
+// Where the state cannot be taken up nothing goes on with it, and it is closed.
+func TestAStartThatFailsLeavesNothingRunning(t *testing.T) {
+	polls := func() int {
+		var stacks bytes.Buffer
+		if err := pprof.Lookup("goroutine").WriteTo(&stacks, 2); err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(stacks.String(), "lambda.(*Service).poll(")
+	}
+	for table, want := range map[string]string{"lambda.mappings": "take up the event source mappings", "cloudformation.stacks": "take up the stacks"} {
+		dir := t.TempDir()
+		store, err := state.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = store.Update(func(tx *state.Tx) error {
+			polled := state.Table[map[string]any]{Name: "lambda.mappings"}
+			if err := polled.Put(tx, "1", map[string]any{"ID": "1", "Function": "orders", "Enabled": true, "Batch": 1}); err != nil {
+				return err
+			}
+			return state.Table[string]{Name: table}.Put(tx, "2", "not what is kept there")
+		})
+		if err := errors.Join(err, store.Close()); err != nil {
+			t.Fatal(err)
+		}
+		before := polls()
+		server, err := localaws.Start(localaws.Options{Dir: dir})
+		if err == nil {
+			_ = server.Close()
+			t.Fatalf("%s: it has started", table)
+		}
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %q, want %q in it", table, err, want)
+		}
+		if after := polls(); after != before {
+			t.Errorf("%s: %d mappings are followed, and were %d", table, after, before)
+		}
+		if store, err = state.Open(dir); err != nil {
+			t.Fatalf("%s: the state is not closed: %v", table, err)
+		}
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // What a temporary endpoint kept is gone when it is closed.

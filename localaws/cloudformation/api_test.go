@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -411,6 +412,48 @@ func TestChangeSetsAreForgotten(t *testing.T) {
 	}
 	if _, err := w.ExecuteChangeSet(t.Context(), &sdk.ExecuteChangeSetInput{ChangeSetName: c.ChangeSetId}); code(err) != "ChangeSetNotFound" {
 		t.Errorf("the change set is executed with %v", err)
+	}
+}
+
+// during calls do in the middle of the next call of SSM.
+type during struct {
+	http.RoundTripper
+	do *func()
+}
+
+func (d during) RoundTrip(r *http.Request) (*http.Response, error) {
+	if do := *d.do; do != nil {
+		*d.do = nil
+		do()
+	}
+	return d.RoundTripper.RoundTrip(r)
+}
+
+// A change set is made of what the stack was when that was asked for: an update that
+// begins meanwhile makes it obsolete.
+func TestChangeSetsBecomeObsolete(t *testing.T) {
+	w := newWorld(t)
+	var meanwhile func()
+	w.aws.HTTPClient = &http.Client{Transport: during{w.aws.HTTPClient.(*http.Client).Transport, &meanwhile}}
+	w.restart()
+	w.put("/tag", "1")
+	w.deploy(deployment{template: tagged})
+	w.put("/tag", "2")
+	meanwhile = func() {
+		if _, err := w.UpdateStack(t.Context(), &sdk.UpdateStackInput{StackName: aws.String(name), TemplateBody: aws.String(strings.Replace(tagged, `{"Ref": "Tag"}`, `"3"`, 1))}); err != nil {
+			t.Fatal(err)
+		}
+		w.rest()
+	}
+	c := w.changeSet(name, deployment{template: tagged})
+	if c.Status != types.ChangeSetStatusCreateComplete || c.ExecutionStatus != types.ExecutionStatusObsolete {
+		t.Errorf("the change set is %s and %s", c.Status, c.ExecutionStatus)
+	}
+	if _, err := w.ExecuteChangeSet(t.Context(), &sdk.ExecuteChangeSetInput{ChangeSetName: c.ChangeSetId}); code(err) != "InvalidChangeSetStatus" || !strings.Contains(err.Error(), "OBSOLETE") {
+		t.Errorf("the change set is executed with %v", err)
+	}
+	if again := w.deploy(deployment{template: tagged}); again != "UPDATE_COMPLETE" || w.things.values()["a-1"] != "2" {
+		t.Errorf("another one ends in %s with %v", again, w.things.values())
 	}
 }
 

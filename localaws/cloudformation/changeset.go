@@ -146,8 +146,9 @@ func (s *Service) changeSetStack(in *cloudformation.CreateChangeSetInput, c chan
 	return st, records, err
 }
 
-// putChangeSet writes a change set, and the stack where it is new. A request that is
-// sent again with its token gets what the first one got.
+// putChangeSet writes a change set, and the stack where it is new. One that was made of
+// what the stack is not any more is obsolete. A request that is sent again with its
+// token gets what the first one got.
 func (s *Service) putChangeSet(st stack, c changeSet) (id, stackID string, err error) {
 	var reviewed *stack
 	err = s.o.Store.Update(func(tx *state.Tx) error {
@@ -158,6 +159,9 @@ func (s *Service) putChangeSet(st stack, c changeSet) (id, stackID string, err e
 		switch {
 		case found:
 			c.StackID = existing.ID
+			if c.Execution == types.ExecutionStatusAvailable && existing.lastOperationID() != st.lastOperationID() {
+				c.Execution = types.ExecutionStatusObsolete
+			}
 		case c.Type == types.ChangeSetTypeCreate:
 			if err := s.names.Put(tx, st.Name, st.ID); err != nil {
 				return err

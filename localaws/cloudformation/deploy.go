@@ -119,11 +119,12 @@ func (r *run) deployOne(ctx context.Context, t *template.Template, env *environm
 		return r.failed(ctx, id, target, err)
 	}
 	switch {
-	case rec.Live == nil:
+	case rec.Live == nil || rec.Status == types.ResourceStatusCreateFailed:
+		// What is left of a creation that failed is not to be relied on, and may have the name.
+		if err := r.removeRemains(ctx, id); err != nil {
+			return r.failed(ctx, id, target, err)
+		}
 		return r.create(ctx, id, target)
-	case rec.Status == types.ResourceStatusCreateFailed:
-		// What is left of a creation that failed is not to be relied on.
-		return r.replace(ctx, id, target, "The resource's creation failed before; it is created again.")
 	case same(rec.Live.Properties, target.Properties) && maps.Equal(rec.Live.Tags, target.Tags) && rec.Status != types.ResourceStatusUpdateFailed:
 		return r.unchanged(id, target)
 	}
@@ -134,6 +135,26 @@ func (r *run) deployOne(ctx context.Context, t *template.Template, env *environm
 		return r.replace(ctx, id, target, "Requested update requires the creation of a new physical resource; hence creating one.")
 	}
 	return r.update(ctx, id, target)
+}
+
+// removeRemains deletes what is left of a resource whose creation failed. That it is
+// not what is there any more is on record first: the next process goes on here.
+func (r *run) removeRemains(ctx context.Context, id string) error {
+	if r.record(id).Live != nil {
+		if err := r.write(id, func(tx *state.Tx, rec *record) error {
+			touch(rec)
+			rec.Old, rec.Live = append(rec.Old, *rec.Live), nil
+			return r.s.putRecord(tx, r.st.ID, *rec)
+		}); err != nil {
+			return err
+		}
+	}
+	for _, remains := range r.record(id).Old {
+		if err := r.removeOne(ctx, doomed{id, remains, false, r.keepsCreated(remains)}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // touch notes what was there when the stack was last at rest.

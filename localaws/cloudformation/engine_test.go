@@ -165,7 +165,22 @@ func TestEngine(t *testing.T) {
 		},
 		"creation fails, and stays": {
 			{failing(deployment{template: chain, noRollback: true}, "after create B"), "CREATE_FAILED", []string{"create A=1", "create B=1"}, nil, map[string]string{"a-1": "1", "b-2": "1"}},
-			{deploy(deployment{template: chain, noRollback: true}), "UPDATE_COMPLETE", []string{"create B=1", "create C=a-1/1", "delete B b-2"}, nil, map[string]string{"a-1": "1", "b-3": "1", "c-4": "a-1/1"}},
+			{deploy(deployment{template: chain, noRollback: true}), "UPDATE_COMPLETE", []string{"delete B b-2", "create B=1", "create C=a-1/1"}, nil, map[string]string{"a-1": "1", "b-3": "1", "c-4": "a-1/1"}},
+		},
+		"creation of what has a name fails, and stays": {
+			{failing(deployment{template: one(`"Name": "only"`, ""), noRollback: true}, "after create A"), "CREATE_FAILED", []string{"create A=<nil>"}, nil, map[string]string{"only": "<nil>"}},
+			{failing(deployment{template: one(`"Name": "only", "Value": "2"`, ""), noRollback: true}, "before delete A"), "UPDATE_FAILED", nil,
+				[]string{
+					"web UPDATE_IN_PROGRESS [User Initiated]", "A DELETE_IN_PROGRESS", "A DELETE_FAILED [it was told to fail before delete A]",
+					"A CREATE_FAILED [it was told to fail before delete A]", "web UPDATE_FAILED [The following resource(s) failed to create: [A].]",
+				}, map[string]string{"only": "<nil>"}},
+			{deploy(deployment{template: one(`"Name": "only", "Value": "3"`, ""), noRollback: true}), "UPDATE_COMPLETE", []string{"delete A only", "create A=3"}, nil, map[string]string{"only": "3"}},
+			{destroying, "DELETE_COMPLETE", []string{"delete A only"}, nil, map[string]string{}},
+		},
+		"creation of what has a name fails, and cannot be deleted": {
+			{failing(deployment{template: one(`"Name": "only"`, ""), noRollback: true}, "after create A"), "CREATE_FAILED", nil, nil, nil},
+			{failing(deployment{template: one(`"Name": "only", "Value": "2"`, ""), noRollback: true}, "before delete A"), "UPDATE_FAILED", nil, nil, nil},
+			{destroying, "DELETE_COMPLETE", []string{"delete A only"}, nil, map[string]string{}},
 		},
 		"rollback of a creation fails": {
 			{failing(deployment{template: chain}, "before create C", "before delete A"), "ROLLBACK_FAILED", []string{"create A=1", "create B=1", "delete B b-2"}, nil, map[string]string{"a-1": "1"}},

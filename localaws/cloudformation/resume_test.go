@@ -121,6 +121,35 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// What is left of a creation that failed makes way for another one, wherever the process
+// ends in between.
+func TestResumeAfterRemains(t *testing.T) {
+	again := deployment{template: one(`"Name": "only", "Value": "2"`, ""), noRollback: true}
+	for n := 1; ; n++ {
+		w := newWorld(t)
+		w.failAt("after create A")
+		if status := w.deploy(deployment{template: one(`"Name": "only"`, ""), noRollback: true}); status != "CREATE_FAILED" {
+			t.Fatal(status)
+		}
+		halted := w.haltAt(n, func() error {
+			w.execute(again, w.changeSet(name, again))
+			return nil
+		})
+		if status := w.rest(); status != "UPDATE_COMPLETE" {
+			t.Fatalf("halted at step %d, it ends in %s:\n%v", n, status, w.events())
+		}
+		if diff := cmp.Diff(map[string]string{"only": "2"}, w.things.values()); diff != "" {
+			t.Fatalf("halted at step %d, there is in the end (-want +got):\n%s", n, diff)
+		}
+		if !halted {
+			if n < 5 {
+				t.Errorf("it has %d steps only", n-1)
+			}
+			return
+		}
+	}
+}
+
 // What was under way when the process ended, beside a failure that is on record, is
 // known afterwards, and deleted.
 func TestResumeBesideAFailure(t *testing.T) {

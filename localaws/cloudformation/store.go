@@ -286,6 +286,14 @@ func (st *stack) operationID() string {
 	return ""
 }
 
+// lastOperationID returns the id of the operation under way, or of the one before, or "".
+func (st *stack) lastOperationID() string {
+	if st.Operation == nil && st.Last != nil {
+		return st.Last.ID
+	}
+	return st.operationID()
+}
+
 // sortedRecords returns records in the order of their logical ids.
 func sortedRecords(records map[string]record) []record {
 	return slices.SortedFunc(maps.Values(records), func(a, b record) int { return compareText(a.LogicalID, b.LogicalID) })

@@ -114,7 +114,11 @@ func New(o Options) (*Service, error) {
 	for _, e := range left {
 		s.tasks.Go(func() { s.deliver(e) })
 	}
-	return s, s.pollAll()
+	if err := s.pollAll(); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("take up the event source mappings of %s: %w", o.Store.Dir(), err)
+	}
+	return s, nil
 }
 
 // End ends invocations and updates under way, without waiting for it. Requests may

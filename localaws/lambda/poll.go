@@ -85,10 +85,14 @@ func (s *Service) poll(ctx context.Context, m mapping) {
 			continue
 		}
 		s.note(m, "PROBLEM: "+err.Error())
-		select {
-		case <-ctx.Done():
-		case <-time.After(pollPause):
-		}
+		waitToPoll(ctx)
+	}
+}
+
+func waitToPoll(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(pollPause):
 	}
 }
 
@@ -96,16 +100,20 @@ func (s *Service) poll(ctx context.Context, m mapping) {
 // in the queue, which shows them again after its visibility timeout, or moves them to
 // its dead-letter queue.
 func (s *Service) pollOnce(ctx context.Context, m mapping) error {
+	switch f, err := s.ready(m); {
+	case f.State == types.StatePending:
+		waitToPoll(ctx) // it is no problem that anybody had to be told of
+		return nil
+	case err != nil:
+		return err
+	}
 	batch, err := s.batch(ctx, m)
 	if err != nil || len(batch) == 0 {
 		return err
 	}
-	f, err := s.routed(m.reference())
+	f, err := s.ready(m) // it may have changed while there were no messages
 	if err != nil {
 		return err
-	}
-	if f.State != types.StateActive {
-		return notIn(f.State)
 	}
 	payload, err := json.Marshal(s.batchEvent(m, batch))
 	if err != nil {
@@ -131,6 +139,17 @@ func (s *Service) pollOnce(ctx context.Context, m mapping) error {
 		return nil
 	}
 	return s.o.Queues.Remove(s.ctx, m.Source, receipts) // also where the mapping has just ended: it is done
+}
+
+// ready returns the function that a batch is for, where it can be invoked. It is asked
+// before messages are received too: to receive them for nobody would bring them nearer
+// to the dead-letter queue.
+func (s *Service) ready(m mapping) (function, error) {
+	f, err := s.routed(m.reference())
+	if err == nil && f.State != types.StateActive {
+		err = notIn(f.State)
+	}
+	return f, err
 }
 
 // batch waits for messages and, where the mapping has a window, for more of them.

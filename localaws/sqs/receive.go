@@ -157,50 +157,22 @@ func (s *Service) await(ctx context.Context, changed <-chan struct{}, next time.
 
 // take takes the messages that are in sight now, and says when the next one comes
 // into sight. Messages that were received too often go to the dead-letter queue, and
-// those that are too old are dropped.
+// those that are too old are dropped. It writes only where there is something to do.
 func (s *Service) take(name string, most int, timeout *time.Duration) (received []message, next time.Time, err error) {
-	moved := false
 	now := time.Now().UTC()
+	var found survey
+	err = s.o.Store.View(func(tx *state.Tx) (err error) {
+		found, err = s.survey(tx, name, most, timeout, now)
+		return err
+	})
+	if err != nil || len(found.changes) == 0 {
+		return nil, found.next, err
+	}
 	err = s.o.Store.Update(func(tx *state.Tx) (err error) {
-		q, err := s.find(tx, name)
-		if err != nil {
+		if found, err = s.survey(tx, name, most, timeout, now); err != nil { // another one may have been faster
 			return err
 		}
-		hidden := q.seconds("VisibilityTimeout")
-		if timeout != nil {
-			hidden = *timeout
-		}
-		target, tooOften := q.redrive()
-		retention := q.seconds("MessageRetentionPeriod")
-		changes := map[string]*message{} // nil to delete
-		var dead []message
-		for key, m := range s.messages.All(tx, q.prefix(), &err) {
-			switch {
-			case now.Sub(m.Sent) > retention:
-				changes[key] = nil
-			case m.VisibleAt.After(now):
-				if next.IsZero() || m.VisibleAt.Before(next) {
-					next = m.VisibleAt
-				}
-			case tooOften > 0 && m.Receives >= tooOften:
-				changes[key] = nil
-				dead = append(dead, m)
-			case len(received) < most:
-				if m.Receives++; m.Receives == 1 {
-					m.First = now
-				}
-				m.VisibleAt, m.Receipt = now.Add(hidden), receipt(key)
-				received = append(received, m)
-				changes[key] = &m
-			}
-			if len(received) == most {
-				break
-			}
-		}
-		if err != nil {
-			return err
-		}
-		for key, m := range changes {
+		for key, m := range found.changes {
 			if m == nil {
 				err = s.messages.Delete(tx, key)
 			} else {
@@ -210,16 +182,62 @@ func (s *Service) take(name string, most int, timeout *time.Duration) (received 
 				return err
 			}
 		}
-		moved = len(dead) > 0
-		return s.bury(tx, target, dead, now)
+		return s.bury(tx, found.target, found.dead, now)
 	})
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	if moved {
+	if len(found.dead) > 0 {
 		s.wake()
 	}
-	return received, next, nil
+	return found.received, found.next, nil
+}
+
+// survey is what there is to do in a queue at a time.
+type survey struct {
+	received []message
+	changes  map[string]*message // by key; nil to delete
+	dead     []message           // of those that are deleted, for the queue target
+	target   string              // the dead-letter queue's ARN
+	next     time.Time           // when the next message comes into sight; zero for none
+}
+
+func (s *Service) survey(tx *state.Tx, name string, most int, timeout *time.Duration, now time.Time) (found survey, err error) {
+	q, err := s.find(tx, name)
+	if err != nil {
+		return found, err
+	}
+	hidden := q.seconds("VisibilityTimeout")
+	if timeout != nil {
+		hidden = *timeout
+	}
+	retention := q.seconds("MessageRetentionPeriod")
+	target, tooOften := q.redrive()
+	found.target, found.changes = target, map[string]*message{}
+	for key, m := range s.messages.All(tx, q.prefix(), &err) {
+		switch {
+		case now.Sub(m.Sent) > retention:
+			found.changes[key] = nil
+		case m.VisibleAt.After(now):
+			if found.next.IsZero() || m.VisibleAt.Before(found.next) {
+				found.next = m.VisibleAt
+			}
+		case tooOften > 0 && m.Receives >= tooOften:
+			found.changes[key] = nil
+			found.dead = append(found.dead, m)
+		case len(found.received) < most:
+			if m.Receives++; m.Receives == 1 {
+				m.First = now
+			}
+			m.VisibleAt, m.Receipt = now.Add(hidden), receipt(key)
+			found.received = append(found.received, m)
+			found.changes[key] = &m
+		}
+		if len(found.received) == most {
+			break
+		}
+	}
+	return found, err
 }
 
 // bury puts messages into a dead-letter queue, as new to it but for when they were

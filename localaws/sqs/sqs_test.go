@@ -268,3 +268,35 @@ func TestWaitingIsWokenUp(t *testing.T) {
 		}
 	})
 }
+
+// A poll that finds nothing writes nothing: pollers that wait would hold up every
+// other service.
+func TestLookingWritesNothing(t *testing.T) {
+	store, err := state.Temporary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	s := sqs.New(sqs.Options{Store: store, Account: "000000000000", Region: "us-east-1", URL: func() string { return "http://localhost" }})
+	q, err := s.CreateQueue(t.Context(), &sdk.CreateQueueInput{QueueName: aws.String("orders")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(t, s, q.QueueUrl, "later", 900)
+	looked := make(chan error, 1)
+	err = store.Update(func(*state.Tx) error { // nobody else can write meanwhile
+		go func() {
+			_, err := s.ReceiveMessage(t.Context(), &sdk.ReceiveMessageInput{QueueUrl: q.QueueUrl})
+			looked <- err
+		}()
+		select {
+		case err := <-looked:
+			return err
+		case <-time.After(10 * time.Second):
+			return errors.New("the poll waits to write")
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
