@@ -29,6 +29,7 @@ func (r Registered) done() bool { return !r.Release.Tag.IsZero() }
 func (r Reconciler) finish(ctx context.Context, h Handoff, registered Registered) (Reconciled, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWithin)
 	defer cancel()
+	r.Stack = "" // it does not wait: the release is registered
 	end, err := r.reconcile(ctx, h, registered.Release.Version.Version)
 	if err != nil {
 		err = &UndoError{

@@ -187,12 +187,17 @@ type AliasDeleter interface {
 	DeleteAlias(ctx context.Context, function, alias string) error
 }
 
-// Stacks reads CloudFormation stacks.
-type Stacks interface {
+// StackReader reads how CloudFormation stacks stand.
+type StackReader interface {
 	// StackStatus returns the status of the stack of that name or id, in
 	// CloudFormation's own words, or ErrMissing. Of a stack that was deleted,
 	// CloudFormation knows the id, and the status DELETE_COMPLETE, for 90 days.
 	StackStatus(ctx context.Context, stack string) (string, error)
+}
+
+// Stacks reads CloudFormation stacks.
+type Stacks interface {
+	StackReader
 	// StackResource returns the physical id of a resource, or ErrMissing where the
 	// stack has no such resource or has not created it yet.
 	StackResource(ctx context.Context, stack, logicalID string) (physicalID string, err error)

@@ -17,6 +17,12 @@ type Reconciler struct {
 	// Refresh publishes the functions again even where their aliases are on the right
 	// image, because their configuration may have changed since.
 	Refresh bool
+
+	// Stack is the handoff's CloudFormation stack, by its id: [Reconciler.Reconcile],
+	// [Releaser.Release] and [Rollbacker.Rollback] change nothing while it is being
+	// changed; "" for none.
+	Stack  string
+	Stacks StackReader // where Stack is set
 }
 
 // Reconciled is the end of a reconciliation: every function runs the resolution's image.
@@ -72,10 +78,15 @@ func (r Reconciler) reconcile(ctx context.Context, h Handoff, atLeast int64) (Re
 	between := pause{next: 200 * time.Millisecond, longest: 5 * time.Second}
 	var last error
 	for range mostPasses {
-		want, err := r.resolve(ctx, h, atLeast)
+		var want Resolution
+		err := r.withStackAtRest(ctx, h, func(ctx context.Context) (err error) {
+			want, err = r.resolve(ctx, h, atLeast)
+			return err
+		})
 		if err != nil {
 			return begun, err
 		}
+		r.Stack = "" // what has begun is ended
 		var updates []func() error
 		for i, target := range h.Functions {
 			updates = append(updates, func() error { return r.converge(ctx, h, target, want, &changes[i]) })

@@ -54,9 +54,10 @@ const undoWithin = 2 * time.Minute
 // Release makes the functions run the image under req.Tag, and registers it once
 // they do; then it reconciles, because others may have released meanwhile.
 //
-// What can be seen to fail is refused before anything changes. When a function
-// cannot take the image, all are put back and the parameter stays as it was. An
-// error of type [UndoError] says that this was not possible.
+// What can be seen to fail is refused before anything changes. While the handoff's
+// stack is being changed it waits, 30 minutes at most, and then fails with ErrConflict.
+// When a function cannot take the image, all are put back and the parameter stays as it
+// was. An error of type [UndoError] says that this was not possible.
 func (r Releaser) Release(ctx context.Context, h Handoff, req ReleaseRequest) (Released, error) {
 	if len(h.Functions) == 0 {
 		return Released{}, noFunctions(h)
@@ -64,7 +65,11 @@ func (r Releaser) Release(ctx context.Context, h Handoff, req ReleaseRequest) (R
 	if err := h.mayRelease(req.Tag); err != nil {
 		return Released{}, err
 	}
-	checked, err := r.preflight(ctx, h, req)
+	var checked preflight
+	err := r.withStackAtRest(ctx, h, func(ctx context.Context) (err error) {
+		checked, err = r.preflight(ctx, h, req)
+		return err
+	})
 	if err != nil {
 		return Released{}, err
 	}
@@ -270,6 +275,7 @@ func (r Releaser) tryOn(ctx context.Context, h Handoff, f Function, image ImageU
 func (r Releaser) undo(ctx context.Context, h Handoff, checked preflight, failed error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWithin)
 	defer cancel()
+	r.Stack = "" // undoing does not wait: it ends what was begun
 	hint := mend(h)
 	if checked.before == nil {
 		hint = fmt.Sprintf("Run the release again, and look at tasuki status %s: while no release is registered, tasuki reconcile %s has nothing to put back.", h.Name, h.Name)

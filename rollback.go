@@ -33,16 +33,22 @@ type RolledBack struct {
 // previous one is not looked for again: a rollback that was interrupted, and is
 // repeated, ends where it was meant to. The target must be among the parameter's last 100 versions,
 // its image in ECR, and right for the functions as they are now; else nothing is
-// changed.
+// changed. For a stack that is being changed it waits as [Releaser.Release] does.
 func (r Rollbacker) Rollback(ctx context.Context, h Handoff, req RollbackRequest) (RolledBack, error) {
 	if len(h.Functions) == 0 {
 		return RolledBack{}, noFunctions(h)
 	}
-	current, target, err := r.target(ctx, h, req.To)
-	if err != nil {
-		return RolledBack{}, err
-	}
-	image, warnings, err := r.available(ctx, h, target)
+	var current *Release
+	var target Release
+	var image Image
+	var warnings []string
+	err := r.withStackAtRest(ctx, h, func(ctx context.Context) (err error) {
+		if current, target, err = r.target(ctx, h, req.To); err != nil {
+			return err
+		}
+		image, warnings, err = r.available(ctx, h, target)
+		return err
+	})
 	if err != nil {
 		return RolledBack{}, err
 	}

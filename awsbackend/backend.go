@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -73,6 +74,7 @@ type Backend struct {
 	Images    *Images
 	Functions *Functions
 	Secrets   *Secrets
+	Stacks    *Stacks
 
 	// Config is what the clients are made of, for requests that no client makes.
 	Config aws.Config
@@ -117,6 +119,7 @@ func backendOf(cfg aws.Config) *Backend {
 		Images:    &Images{api: ecr.NewFromConfig(cfg), http: cfg.HTTPClient, retryer: downloads},
 		Functions: &Functions{api: lambda.NewFromConfig(cfg), invoker: invoker, region: cfg.Region},
 		Secrets:   &Secrets{secretsmanager.NewFromConfig(cfg)},
+		Stacks:    &Stacks{cloudformation.NewFromConfig(cfg)},
 		Config:    cfg,
 		sts:       sts.NewFromConfig(cfg),
 	}

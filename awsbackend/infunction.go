@@ -6,23 +6,16 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 
 	"github.com/tasuki-dev/tasuki"
 )
-
-// InFunction is AWS as a Lambda function sees it that serves a stack.
-type InFunction struct {
-	*Backend
-	Stacks *Stacks
-}
 
 // LoadInFunction is [Load] for a program that is a Lambda function. Of the SDK's
 // default chain it has the part that there is within a function, the environment: the
 // files, the sign-in and the metadata services of the rest are not linked, which makes
 // the function's package smaller by 400 kB. Of the options, Profile and Config are not
 // looked at.
-func LoadInFunction(o Options) (*InFunction, error) {
+func LoadInFunction(o Options) (*Backend, error) {
 	env, err := config.NewEnvConfig()
 	if err != nil {
 		return nil, configurationError(err)
@@ -42,9 +35,5 @@ func LoadInFunction(o Options) (*InFunction, error) {
 	if env.BaseEndpoint != "" && !aws.ToBool(env.IgnoreConfiguredEndpoints) {
 		cfg.BaseEndpoint = aws.String(env.BaseEndpoint)
 	}
-	cfg = o.complete(cfg)
-	return &InFunction{
-		Backend: backendOf(cfg),
-		Stacks:  &Stacks{cloudformation.NewFromConfig(cfg)},
-	}, nil
+	return backendOf(o.complete(cfg)), nil
 }

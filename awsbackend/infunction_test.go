@@ -11,7 +11,7 @@ import (
 )
 
 // inFunction opens AWS as a function sees it whose environment names an endpoint.
-func inFunction(t *testing.T, endpoint string) *InFunction {
+func inFunction(t *testing.T, endpoint string) *Backend {
 	t.Helper()
 	for name, value := range map[string]string{
 		"AWS_REGION": region, "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "key", "AWS_SESSION_TOKEN": secret, "AWS_ENDPOINT_URL": endpoint,
@@ -26,7 +26,7 @@ func inFunction(t *testing.T, endpoint string) *InFunction {
 }
 
 // serveInFunction is inFunction on a server that answers with the operations.
-func serveInFunction(t *testing.T, operations map[string]operation) (*InFunction, *fakeAWS) {
+func serveInFunction(t *testing.T, operations map[string]operation) (*Backend, *fakeAWS) {
 	t.Helper()
 	fake := &fakeAWS{t: t, operations: operations}
 	server := httptest.NewServer(fake)

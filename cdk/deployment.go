@@ -62,7 +62,7 @@ func NewImageDeployment(scope constructs.Construct, id *string, props *ImageDepl
 	} else {
 		bound := props.Source.bind(d, arch)
 		properties.Source, properties.SourceSecret = bound.reference, bound.secret
-		bound.Destination = *repository.RepositoryArn()
+		bound.Destination, bound.Stack = *repository.RepositoryArn(), *awscdk.Stack_Of(d).StackId()
 		needs = provider.allow(d, "Policy", policy.Deployment(bound.DeploymentResources))
 	}
 	d.resource = provider.resource(d, "Resource", customresource.TypeDeployment, properties, needs)

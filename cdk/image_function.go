@@ -254,5 +254,6 @@ func (f *ImageFunction) all() policy.Resources {
 	r := f.resources()
 	r.Contract = parameterARN(f.scope, f.names.handoff.ContractParameter())
 	r.Functions, r.Aliased = []string{*f.FunctionArn()}, f.alias != ""
+	r.Stack = *awscdk.Stack_Of(f.scope).StackId() // which the contract names
 	return r
 }

@@ -93,7 +93,7 @@ func NewPlaceholderImage(scope constructs.Construct, id *string, props *Placehol
 		bound = bindPlaceholder(p, *props.Source, arch)
 	}
 	provider := providerFor(p, props.Provider)
-	bound.Destination = *repository.RepositoryArn()
+	bound.Destination, bound.Stack = *repository.RepositoryArn(), *awscdk.Stack_Of(p).StackId()
 	needs := provider.allow(p, "Policy", policy.Merge(
 		policy.Seed(policy.Resources{Repository: bound.Destination, WithoutContract: true}, policy.Options{}),
 		policy.Deployment(bound.DeploymentResources),

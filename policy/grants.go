@@ -101,6 +101,13 @@ func (g *grants) moveFunctions() {
 	}
 }
 
+// awaitStack allows to see whether the stack that the contract names is being changed.
+func (g *grants) awaitStack() {
+	if !g.resources.WithoutContract {
+		g.on("Stack", one(g.resources.Stack), "cloudformation:DescribeStacks")
+	}
+}
+
 // publish allows to publish versions, and to wait until they can be used.
 func (g *grants) publish() {
 	g.on("Functions", g.resources.Functions, "lambda:PublishVersion")

@@ -7,6 +7,7 @@ type Resources struct {
 	Contract     string // parameter
 	Repository   string
 	Functions    []string // without a qualifier
+	Stack        string   // that the contract names
 
 	// WithoutContract: flags say all that the contract could, so that only the commands
 	// read it that are about it.
@@ -64,6 +65,7 @@ func Release(r Resources, o Options) []Statement {
 	g.readImages()
 	g.protect()
 	g.moveFunctions()
+	g.awaitStack()
 	if o.Push {
 		g.push()
 	}
@@ -100,6 +102,7 @@ func Reconcile(r Resources, o Options) []Statement {
 	g.readImages()
 	g.protect()
 	g.moveFunctions()
+	g.awaitStack()
 	if o.Seed {
 		g.upload()
 	}

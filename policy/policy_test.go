@@ -14,7 +14,7 @@ import (
 // tokens are resources as the CDK has them: nothing may look into them.
 var tokens = policy.Resources{
 	TagParameter: "${Token[Tag.1]}", Contract: "${Token[Contract.2]}", Repository: "${Token[Repository.3]}",
-	Functions: []string{"${Token[Function.4]}", "${Token[Function.5]}"}, Aliased: true, ArchitectureUnknown: true, RepositoryByName: true,
+	Functions: []string{"${Token[Function.4]}", "${Token[Function.5]}"}, Stack: "${Token[Stack.6]}", Aliased: true, ArchitectureUnknown: true, RepositoryByName: true,
 }
 
 var (
@@ -22,7 +22,7 @@ var (
 	onlyOn      = map[string]string{"ecr:GetAuthorizationToken": "*"}
 	sidGrammar  = regexp.MustCompile(`^[A-Za-z0-9]+$`) // IAM's
 	ofProvider  = policy.ProviderOptions{Stack: "${Token[Stack.6]}", Mappings: []string{"${Token[Mapping.7]}"}}
-	ofDeploying = policy.DeploymentResources{Destination: "${Token[To.8]}", Source: "${Token[From.9]}", Secret: "${Token[Secret.10]}", Object: "${Token[Object.11]}"}
+	ofDeploying = policy.DeploymentResources{Destination: "${Token[To.8]}", Source: "${Token[From.9]}", Secret: "${Token[Secret.10]}", Object: "${Token[Object.11]}", Stack: "${Token[Stack.6]}"}
 )
 
 // all returns every list of statements that this package makes, by name.

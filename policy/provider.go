@@ -41,6 +41,7 @@ type DeploymentResources struct {
 	Source      string // repository, of a source in private ECR
 	Secret      string // with the source's credentials
 	Object      string // archive in S3
+	Stack       string // that has the deployment: while it is rolled back, the answer may be another
 }
 
 // Deployment allows the provider function to put an image into an ECR repository.
@@ -53,5 +54,6 @@ func Deployment(r DeploymentResources) []Statement {
 	g.on("Source", one(r.Source), "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 	g.on("Secret", one(r.Secret), "secretsmanager:GetSecretValue")
 	g.on("Object", one(r.Object), "s3:GetObject")
+	g.on("Stack", one(r.Stack), "cloudformation:DescribeStacks")
 	return Merge(g.statements)
 }

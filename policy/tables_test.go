@@ -31,8 +31,8 @@ type column struct {
 var plain = policy.Resources{TagParameter: "tag", Contract: "contract", Repository: "repository", Functions: []string{"function"}}
 
 func commandColumns() (columns []column) {
-	aliased, byName, unknown := plain, plain, plain
-	aliased.Aliased, byName.RepositoryByName, unknown.ArchitectureUnknown = true, true, true
+	aliased, byName, unknown, stack := plain, plain, plain, plain
+	aliased.Aliased, byName.RepositoryByName, unknown.ArchitectureUnknown, stack.Stack = true, true, true, "stack"
 	for _, c := range policy.Commands() {
 		columns = append(columns, column{"`" + c.Name + "`", c.Statements(plain, policy.Options{}), []reason{
 			{text: "alias", statements: c.Statements(aliased, policy.Options{})},
@@ -45,6 +45,7 @@ func commandColumns() (columns []column) {
 			{text: "placeholder", statements: c.Statements(plain, policy.Options{Seed: true})},
 			{text: "by name", statements: c.Statements(byName, policy.Options{})},
 			{text: "no architecture", statements: c.Statements(unknown, policy.Options{})},
+			{text: "stack", statements: c.Statements(stack, policy.Options{})},
 		}})
 	}
 	return columns
@@ -63,7 +64,7 @@ func functionColumns() []column {
 			{text: "held events", statements: policy.Provider(plain, policy.ProviderOptions{Mappings: []string{"mapping"}})},
 			{text: "before the function exists", statements: policy.Adoption("stack")},
 		}},
-		{"an image deployment", deploying(policy.DeploymentResources{}), []reason{
+		{"an image deployment", deploying(policy.DeploymentResources{Stack: "stack"}), []reason{
 			{text: "from ECR", statements: deploying(policy.DeploymentResources{Source: "source"})},
 			{text: "with credentials", statements: deploying(policy.DeploymentResources{Secret: "secret"})},
 			{text: "from S3", statements: deploying(policy.DeploymentResources{Object: "object"})},

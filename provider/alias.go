@@ -35,13 +35,12 @@ func (h *Handler) putAlias(ctx context.Context, r request) (result, error) {
 		return result{
 			physicalID: aliasPrefix + p.Function + "/" + p.Alias,
 			attributes: map[string]string{customresource.AttributeAliasARN: there.ARN, customresource.AttributeVersion: there.Version},
-			live:       true,
 		}
 	}
 	return h.orWhatThereIs(ctx, r, func(ctx context.Context) (result, error) {
 		there, err := reconciler.EstablishAlias(ctx, tasuki.Handoff{Name: name}, p.Function, p.Alias, ownerOf(r))
 		return answered(there), err
-	}, func(ctx context.Context) (result, error) {
+	}, func(ctx context.Context, _ bool) (result, error) {
 		alias, err := reconciler.Versions.Alias(ctx, p.Function, p.Alias)
 		if err != nil {
 			return result{}, err

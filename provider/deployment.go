@@ -33,7 +33,12 @@ func (h *Handler) putDeployment(ctx context.Context, r request) (result, error) 
 	return h.orWhatThereIs(ctx, r, func(ctx context.Context) (result, error) {
 		digest, warnings, err := h.Images.Deploy(ctx, d)
 		return deployed(d, digest, warnings...), err
-	}, func(ctx context.Context) (result, error) { return h.deployedBefore(ctx, d) })
+	}, func(ctx context.Context, certain bool) (result, error) {
+		if !certain {
+			return result{}, errNotCertain
+		}
+		return h.deployedBefore(ctx, d)
+	})
 }
 
 func deployed(d Deployment, digest tasuki.Digest, warnings ...string) result {
@@ -57,21 +62,27 @@ func (d Deployment) tagged() tasuki.ImageURI {
 }
 
 // deployedBefore returns what the destination has of a deployment that a rollback
-// wants back: the image that its source names by digest, which is certain, else the
-// one that the tag names now.
+// wants back: the image that its source names by digest, else the one that the tag
+// names now.
 func (h *Handler) deployedBefore(ctx context.Context, d Deployment) (result, error) {
-	before, err := h.ownDigest(ctx, d)
-	warning := "during the rollback, the image stays as it is in ECR, because its source could not be copied"
+	const stays = "during the rollback, the image stays as it is in ECR, because its source could not be copied"
+	own, err := h.ownDigest(ctx, d)
 	switch {
-	case err == nil && !d.Tag.IsZero():
-		// The update that is rolled back may have moved it.
-		if err := h.Reconciler.Tagger.TagImage(ctx, d.Destination, before, d.Tag); err != nil {
-			return deployed(d, before.Digest, warning, "the tag "+d.Tag.String()+" could not be put back: "+explain(err)), nil
-		}
 	case errors.Is(err, tasuki.ErrMissing) && !d.Tag.IsZero():
-		before, err = h.manifest(ctx, d.tagged())
+		tagged, err := h.manifest(ctx, d.tagged())
+		return deployed(d, tagged.Digest, stays), err
+	case err != nil:
+		return result{}, err
 	}
-	return deployed(d, before.Digest, warning), err
+	res := deployed(d, own.Digest, stays)
+	if d.Tag.IsZero() {
+		return res, nil
+	}
+	// The update that is rolled back may have moved the tag.
+	if err := h.Reconciler.Tagger.TagImage(ctx, d.Destination, own, d.Tag); err != nil {
+		res.warnings = append(res.warnings, "the tag "+d.Tag.String()+" could not be put back: "+explain(err))
+	}
+	return res, nil
 }
 
 // ownDigest returns the image that the source names by its digest, as the destination

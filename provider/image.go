@@ -31,11 +31,13 @@ func (h *Handler) putImage(ctx context.Context, r request) (result, error) {
 		}
 		reconciler.Hold(ctx, handoff, r.stackName(), resolution)
 		return resolved(resolution), nil
-	}, func(ctx context.Context) (result, error) {
+	}, func(ctx context.Context, certain bool) (result, error) {
 		// It may be what could not be read. Without it the image is one that the stack was given.
 		unfound := h.findFunctions(ctx, r.StackID, &handoff, p.Functions, arch)
 		held, err := reconciler.Held(ctx, handoff, r.stackName())
 		switch {
+		case err == nil && !certain && held.Origin != tasuki.OriginFunction:
+			return result{}, errNotCertain
 		case err == nil:
 			return resolved(held), nil
 		case unfound != nil:
@@ -56,7 +58,6 @@ func resolved(r tasuki.Resolution) result {
 			customresource.AttributeOrigin:    string(r.Origin),
 		},
 		warnings: r.Warnings,
-		live:     r.Origin == tasuki.OriginFunction,
 	}
 }
 

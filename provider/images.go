@@ -23,7 +23,7 @@ type images struct {
 	register func(context.Context) (image.Registry, error) // logs in to the account's own ECR
 }
 
-func newImages(backend *awsbackend.InFunction) images {
+func newImages(backend *awsbackend.Backend) images {
 	return images{
 		ecr: backend.Images, secrets: backend.Secrets,
 		s3: image.S3{Credentials: backend.Config.Credentials, Region: backend.Region, Endpoint: aws.ToString(backend.Config.BaseEndpoint)},

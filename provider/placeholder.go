@@ -47,7 +47,10 @@ func (h *Handler) putPlaceholder(ctx context.Context, r request) (result, error)
 	return h.orWhatThereIs(ctx, r, func(ctx context.Context) (result, error) {
 		seeded, err := reconciler.Seed(ctx, handoff)
 		return answered(seeded.Image, seeded.Digest, seeded.Warnings...), err
-	}, func(ctx context.Context) (result, error) {
+	}, func(ctx context.Context, certain bool) (result, error) {
+		if !certain {
+			return result{}, errNotCertain
+		}
 		image := tasuki.ImageURI{Repository: handoff.Repository, Ref: tasuki.ByTag(handoff.PlaceholderTag)}
 		there, err := h.manifest(ctx, image)
 		return answered(image, there.Digest, "during the rollback, the placeholder stays as it is in ECR"), err

@@ -41,7 +41,6 @@ type result struct {
 	physicalID string // another one than before makes CloudFormation delete the old
 	attributes map[string]string
 	warnings   []string
-	live       bool // it is what runs already: to be given it changes nothing
 }
 
 // failedID returns the physical id of a resource whose request failed. That of a

@@ -17,10 +17,10 @@ const longestFallback = 2 * time.Minute
 // orWhatThereIs returns what put does, or, for an update that fails in a rollback, what
 // there is. While a stack is rolled back nothing is failed as long as anything can be
 // read, because that would leave the stack stuck (UPDATE_ROLLBACK_FAILED). Where
-// CloudFormation does not say what it does, what runs already is given: that changes
-// nothing. An error of kind ErrMissing from whatThereIs says that all could be read,
-// and there is nothing.
-func (h *Handler) orWhatThereIs(ctx context.Context, r request, put, whatThereIs func(context.Context) (result, error)) (result, error) {
+// CloudFormation does not say what it does, the rollback is not certain, and whatThereIs
+// gives only what changes nothing. Its error of kind ErrMissing says that all could be
+// read, and there is nothing.
+func (h *Handler) orWhatThereIs(ctx context.Context, r request, put func(context.Context) (result, error), whatThereIs func(ctx context.Context, certain bool) (result, error)) (result, error) {
 	if r.RequestType != update {
 		return put(ctx)
 	}
@@ -34,8 +34,8 @@ func (h *Handler) orWhatThereIs(ctx context.Context, r request, put, whatThereIs
 	}
 	h.Log.Warn("looking for what there is, because the update failed: "+cause.Error(), "stack", r.StackID, "resource", r.LogicalResourceID, "stackStatus", status)
 	for pause := time.Second; ; pause = min(2*pause, 10*time.Second) {
-		found, err := whatThereIs(ctx)
-		if err == nil && (unknown == nil || found.live) {
+		found, err := whatThereIs(ctx, unknown == nil)
+		if err == nil {
 			return found, nil
 		}
 		if unknown != nil || errors.Is(err, tasuki.ErrMissing) || wait(ctx, pause) != nil {
@@ -43,6 +43,9 @@ func (h *Handler) orWhatThereIs(ctx context.Context, r request, put, whatThereIs
 		}
 	}
 }
+
+// errNotCertain says that there is something, and that it is right in a rollback only.
+var errNotCertain = errors.New("the stack may not be rolling back")
 
 // leavingTime runs put, and ends it before ctx does.
 func leavingTime(ctx context.Context, put func(context.Context) (result, error)) (result, error) {

@@ -77,34 +77,40 @@ func (f *targetFlags) given() bool {
 	return f.Repository != "" || len(f.Function) > 0 || f.Parameter != ""
 }
 
-// load returns the handoff: the contract's, with what flags say in its place. The
-// contract is not read when the flags say all that it could.
+// load returns the handoff: the contract's, with what flags say in its place.
 func (f *targetFlags) load(s *session, handoff string) (tasuki.Handoff, error) {
+	h, _, err := f.loadWithStack(s, handoff)
+	return h, err
+}
+
+// loadWithStack is load that also returns the id of the stack which the contract names,
+// "" for none. The contract is not read when the flags say all that it could.
+func (f *targetFlags) loadWithStack(s *session, handoff string) (h tasuki.Handoff, stack string, err error) {
 	name, err := tasuki.ParseHandoffName(handoff)
 	if err != nil {
-		return tasuki.Handoff{}, &usageError{err}
+		return h, "", &usageError{err}
 	}
 	aws, err := s.backend()
 	if err != nil {
-		return tasuki.Handoff{}, err
+		return h, "", err
 	}
-	h := tasuki.Handoff{Name: name, TagParameter: name.TagParameter(), PlaceholderTag: tasuki.DefaultPlaceholderTag}
+	h = tasuki.Handoff{Name: name, TagParameter: name.TagParameter(), PlaceholderTag: tasuki.DefaultPlaceholderTag}
 	if f.Repository == "" || len(f.Function) == 0 {
 		contract, err := s.contract(name)
 		switch {
 		case err == nil:
-			h = contract.Handoff
+			h, stack = contract.Handoff, contract.StackID
 		case !errors.Is(err, tasuki.ErrMissing):
-			return h, err
+			return h, "", err
 		}
 	}
 	if err := f.overlay(&h); err != nil {
-		return h, &usageError{err}
+		return h, "", &usageError{err}
 	}
 	switch {
 	case strings.Contains(f.Repository, ".amazonaws.") || strings.Contains(f.Repository, ".on.aws/"):
 		if h.Repository, err = tasuki.ParseRepository(f.Repository); err != nil {
-			return h, &usageError{err}
+			return h, "", &usageError{err}
 		}
 	case f.Repository != "" || h.Repository.IsZero():
 		repository := f.Repository
@@ -112,13 +118,13 @@ func (f *targetFlags) load(s *session, handoff string) (tasuki.Handoff, error) {
 			repository = name.String()
 		}
 		if err := tasuki.CheckRepositoryName(repository); err != nil {
-			return h, &usageError{err}
+			return h, "", &usageError{err}
 		}
 		if h.Repository, err = aws.Images.Repository(s.ctx, repository); err != nil {
-			return h, err
+			return h, "", err
 		}
 	}
-	return h, nil
+	return h, stack, nil
 }
 
 // overlay puts what the flags say in place of what the contract said, the

@@ -79,7 +79,7 @@ func (c *policyCommand) resources(s *session) (policy.Resources, string, error) 
 	if err != nil {
 		return policy.Resources{}, "", err
 	}
-	h, err := c.load(s)
+	h, stack, err := c.loadWithStack(s, c.Handoff)
 	if err != nil {
 		return policy.Resources{}, "", err
 	}
@@ -107,6 +107,9 @@ func (c *policyCommand) resources(s *session) (policy.Resources, string, error) 
 		ArchitectureUnknown: true,
 		RepositoryByName:    c.Repository != "" && full != nil,
 	}
+	if stack != "" {
+		resources.Stack = incarnations(stack)
+	}
 	for _, f := range h.Functions {
 		function := f.Name
 		if !arn.IsARN(function) {
@@ -117,6 +120,16 @@ func (c *policyCommand) resources(s *session) (policy.Resources, string, error) 
 		resources.ArchitectureUnknown = resources.ArchitectureUnknown && f.Architecture == ""
 	}
 	return resources, name("ssm", s.aws.Region, caller.Account, "parameter/tasuki"), nil
+}
+
+// incarnations returns the ARN of the stack of an id, an ARN that ends in
+// ":stack/NAME/UUID", whatever its UUID, which is another one when the stack has been
+// deleted and created again: a pipeline's policy outlives that.
+func incarnations(stack string) string {
+	if i := strings.LastIndex(stack, "/"); i >= 0 {
+		return stack[:i] + "/*"
+	}
+	return stack
 }
 
 // contractReplaced reports whether flags say all that the contract could. Where they

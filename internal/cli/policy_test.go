@@ -30,10 +30,17 @@ func aliased() policy.Resources {
 	return r
 }
 
+// stacked is handoff with a contract that names a stack.
+func stacked() policy.Resources {
+	r := handoff
+	r.Stack = "stack"
+	return r
+}
+
 // byFlags is handoff as it is when flags name it, and no contract does.
 func byFlags() policy.Resources {
 	r := handoff
-	r.WithoutContract, r.ArchitectureUnknown, r.RepositoryByName = true, true, true
+	r.WithoutContract, r.ArchitectureUnknown, r.RepositoryByName, r.Stack = true, true, true, "stack"
 	return r
 }
 
@@ -70,6 +77,9 @@ func TestPoliciesAreWhatIsCalled(t *testing.T) {
 	noAlias := func(given func(*rehearsal)) func(*rehearsal) {
 		return func(r *rehearsal) { given(r); r.deleteAlias() }
 	}
+	inStack := func(given func(*rehearsal)) func(*rehearsal) {
+		return func(r *rehearsal) { given(r); r.nameStack(stackID) }
+	}
 	two := func(r *rehearsal) {
 		released(r)
 		r.tasuki("contract", "other", "--write", "--repository", "orders", "--function", "orders", "--parameter", "/tasuki/orders/image-tag")
@@ -83,6 +93,9 @@ func TestPoliciesAreWhatIsCalled(t *testing.T) {
 	}{
 		{"release", policy.Release(handoff, policy.Options{}), []situation{
 			{inECR(plain), command("release", "orders", "--tag", "v1")},
+		}},
+		{"release in a stack", policy.Release(stacked(), policy.Options{}), []situation{
+			{inStack(inECR(plain)), command("release", "orders", "--tag", "v1")},
 		}},
 		{"release --image", policy.Release(handoff, policy.Options{Push: true}), []situation{
 			{plain, command("release", "orders", "--tag", "v1", "--image", "$v1")},
@@ -112,8 +125,11 @@ func TestPoliciesAreWhatIsCalled(t *testing.T) {
 		{"rollback", policy.Rollback(handoff, policy.Options{}), []situation{
 			{releasedTwice, command("rollback", "orders")},
 		}},
+		{"rollback in a stack", policy.Rollback(stacked(), policy.Options{}), []situation{
+			{inStack(releasedTwice), command("rollback", "orders")},
+		}},
 		{"rollback by flags", policy.Rollback(byFlags(), policy.Options{}), []situation{
-			{releasedTwice, append(command("rollback", "orders"), flags...)},
+			{inStack(releasedTwice), append(command("rollback", "orders"), flags...)},
 		}},
 		{"rollback of an alias", policy.Rollback(aliased(), policy.Options{}), []situation{
 			{releasedTwiceWithAlias, command("rollback", "orders")},
@@ -128,6 +144,10 @@ func TestPoliciesAreWhatIsCalled(t *testing.T) {
 		{"reconcile", policy.Reconcile(handoff, policy.Options{}), []situation{
 			{registered, command("reconcile", "orders")},
 			{byHand, command("reconcile", "orders")},
+		}},
+		{"reconcile in a stack", policy.Reconcile(stacked(), policy.Options{}), []situation{
+			{inStack(registered), command("reconcile", "orders")},
+			{inStack(byHand), command("reconcile", "orders")},
 		}},
 		{"reconcile by flags", policy.Reconcile(byFlags(), policy.Options{}), []situation{
 			{registered, append(command("reconcile", "orders"), flags...)},
@@ -295,7 +315,7 @@ func actionsOf(call localaws.Call) []string {
 		return []string{"lambda:InvokeFunction"}
 	}
 	switch call.Service {
-	case "ssm", "ecr", "lambda":
+	case "ssm", "ecr", "lambda", "cloudformation":
 		return []string{call.Name()}
 	}
 	return nil

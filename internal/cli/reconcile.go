@@ -22,11 +22,11 @@ type reconcileResult struct {
 }
 
 func (c *reconcileCommand) Run(s *session) error {
-	h, err := c.load(s)
+	h, stack, err := c.loadWithStack(s, c.Handoff)
 	if err != nil {
 		return err
 	}
-	r, err := s.reconciler(s.builtin(h.Name)).Reconcile(s.ctx, h)
+	r, err := s.changing(stack, s.builtin(h.Name)).Reconcile(s.ctx, h)
 	if err != nil {
 		return err
 	}

@@ -78,11 +78,11 @@ func (c *releaseCommand) Run(s *session) error {
 
 // release releases to one handoff.
 func (c *releaseCommand) release(s *session, name string, request tasuki.ReleaseRequest) (releaseResult, error) {
-	h, err := c.targetFlags.load(s, name)
+	h, stack, err := c.loadWithStack(s, name)
 	if err != nil {
 		return releaseResult{}, err
 	}
-	releaser := tasuki.Releaser{Reconciler: s.reconciler(nil), Writer: s.aws.Tags, Invoker: s.aws.Functions}
+	releaser := tasuki.Releaser{Reconciler: s.changing(stack, nil), Writer: s.aws.Tags, Invoker: s.aws.Functions}
 	released, err := releaser.Release(s.ctx, h, request)
 	if err != nil {
 		return releaseResult{}, err

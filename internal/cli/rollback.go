@@ -21,11 +21,11 @@ func (c *rollbackCommand) Run(s *session) error {
 		}
 		request.To = to
 	}
-	h, err := c.load(s)
+	h, stack, err := c.loadWithStack(s, c.Handoff)
 	if err != nil {
 		return err
 	}
-	back, err := tasuki.Rollbacker{Reconciler: s.reconciler(nil), History: s.aws.Tags, Writer: s.aws.Tags}.Rollback(s.ctx, h, request)
+	back, err := tasuki.Rollbacker{Reconciler: s.changing(stack, nil), History: s.aws.Tags, Writer: s.aws.Tags}.Rollback(s.ctx, h, request)
 	if err != nil {
 		return err
 	}

@@ -83,6 +83,14 @@ func (s *session) reconciler(placeholder tasuki.ImageSource) tasuki.Reconciler {
 	}
 }
 
+// changing is reconciler for the commands that wait while the handoff's stack, "" for
+// none, is being changed.
+func (s *session) changing(stack string, placeholder tasuki.ImageSource) tasuki.Reconciler {
+	r := s.reconciler(placeholder)
+	r.Stack, r.Stacks = stack, s.aws.Stacks
+	return r
+}
+
 func (s *session) surveyor() tasuki.Surveyor {
 	return tasuki.Surveyor{Reconciler: s.reconciler(nil), Batch: s.aws.Tags, History: s.aws.Tags}
 }

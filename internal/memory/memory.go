@@ -26,6 +26,7 @@ type AWS struct {
 	contracts    map[tasuki.HandoffName]tasuki.Contract
 	repositories map[tasuki.Repository]*repository
 	functions    map[string]*function
+	stacks       map[string]string // statuses
 	revision     int
 
 	// Before, when set, is called before each operation with its name and its
@@ -76,6 +77,7 @@ var (
 	_ tasuki.VersionPublisher    = (*AWS)(nil)
 	_ tasuki.AliasDeleter        = (*AWS)(nil)
 	_ tasuki.Invoker             = (*AWS)(nil)
+	_ tasuki.StackReader         = (*AWS)(nil)
 )
 
 // do runs an operation between the hooks.
@@ -353,6 +355,28 @@ func (a *AWS) Config(ctx context.Context, name tasuki.Repository, config tasuki.
 		return nil
 	})
 	return b, err
+}
+
+// SetStack puts a stack into a status, whether or not it exists.
+func (a *AWS) SetStack(id, status string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stacks == nil {
+		a.stacks = map[string]string{}
+	}
+	a.stacks[id] = status
+}
+
+// StackStatus implements [tasuki.StackReader].
+func (a *AWS) StackStatus(ctx context.Context, id string) (status string, err error) {
+	err = a.do(ctx, "StackStatus", id, func() error {
+		var there bool
+		if status, there = a.stacks[id]; !there {
+			return missing(tasuki.SideStack, id)
+		}
+		return nil
+	})
+	return status, err
 }
 
 // CreateFunction makes a function that runs an image, active at once.
