@@ -57,6 +57,7 @@ var allowed = map[string][]string{
 	"internal/explore":      {"", "internal/memory"},
 	"internal/interop":      nil,
 	"internal/proof":        nil,
+	"internal/stacks":       nil,
 	"internal/cli":          {"", "awsbackend", "image", "lambdaimage", "lambdaimage/contents", "internal/builtin", "localaws", "localaws/fault", "policy"},
 	"bench/copy":            nil,
 	"bench/provider":        {"", "image", "placeholder"},
