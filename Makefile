@@ -14,7 +14,8 @@ demo-cdk: ## the relay under CloudFormation, with the CDK CLI, narrated; needs N
 	./internal/stacks/demo
 
 test: ## every test that needs Go alone
-	$(GO) test ./...
+	# Most of the time tests wait, as a release waits for SSM: more packages at once than cores.
+	$(GO) test -p 4 ./...
 	$(MAKE) --no-print-directory -C examples/app test
 
 test-cdk: build ## the relay under CloudFormation, with the CDK CLI; installs it, needs Node

@@ -54,6 +54,7 @@ func TestGrants(t *testing.T) {
 			"ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart"},
 		function + ".Arn": {"lambda:GetFunction", "lambda:InvokeFunction", "lambda:UpdateFunctionCode"},
 		"*":               {"ecr:GetAuthorizationToken"},
+		"arn:aws:cloudformation:eu-west-1:111122223333:stack/s/1": {"cloudformation:DescribeStacks"},
 	})
 	wantGrants(t, s, "OnCall", map[string][]string{
 		tag:               {"ssm:GetParameter", "ssm:GetParameterHistory"},

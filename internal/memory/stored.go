@@ -74,7 +74,9 @@ func (a *AWS) StoredImages(ctx context.Context, name tasuki.Repository, digests 
 }
 
 // LayersOf implements [tasuki.RepositoryLayers]. The images here have no layers.
-func (a *AWS) LayersOf(context.Context, tasuki.Repository) (tasuki.Layers, error) { return noLayers{}, nil }
+func (a *AWS) LayersOf(context.Context, tasuki.Repository) (tasuki.Layers, error) {
+	return noLayers{}, nil
+}
 
 type noLayers struct{}
 
