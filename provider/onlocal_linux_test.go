@@ -14,6 +14,7 @@ import (
 	"github.com/tasuki-dev/tasuki"
 	"github.com/tasuki-dev/tasuki/image"
 	"github.com/tasuki-dev/tasuki/localaws/fault"
+	"github.com/tasuki-dev/tasuki/policy"
 )
 
 const imageID = "tasuki-image/orders"
@@ -171,6 +172,9 @@ func TestTheRelayOfAStack(t *testing.T) {
 	// S14: deployed again, the images and the history are there.
 	w.stack("CREATE_IN_PROGRESS")
 	w.given(w.ask("image.json", create, ""), v2, tasuki.OriginParameter)
+
+	w.wantNoMoreThan(ofAHandoff())
+	w.wantAllOf(ofAHandoff())
 }
 
 func TestAdoption(t *testing.T) { // S24
@@ -223,6 +227,10 @@ func TestDeploymentOnLocal(t *testing.T) {
 	if first.Status != success || first.Data["Digest"] != v1.String() || first.PhysicalResourceID != "tasuki-image-deployment/"+strings.Replace(w.handoff.Repository.String(), "orders", "copies", 1)+":v1" {
 		t.Fatalf("answered %s\n%s", first, w.logs)
 	}
+	ofACopy := allowed(policy.Deployment(policy.DeploymentResources{Destination: "copies", Source: "orders", Stack: localStack}))
+	w.wantNoMoreThan(ofACopy)
+	// The first is for a failure, the second for layers that the registry does not mount.
+	w.wantAllOf(ofACopy, "cloudformation:DescribeStacks", "ecr:GetDownloadUrlForLayer")
 	w.server.Calls().Reset()
 	if again := w.ask("deployment.json", update, first.PhysicalResourceID, "Source", from); again.Data["Digest"] != v1.String() {
 		t.Errorf("again: %s", again)
@@ -234,6 +242,7 @@ func TestDeploymentOnLocal(t *testing.T) {
 	}
 	w.refused(w.ask("deployment.json", update, first.PhysicalResourceID, "Source", from+"9"), "holds no such image")
 	w.refused(w.ask("deployment.json", update, first.PhysicalResourceID, "Source", "docker-daemon:x"), "docker-daemon")
+	w.wantNoMoreThan(ofACopy)
 }
 
 func TestDeploymentWithASecret(t *testing.T) {
@@ -263,6 +272,7 @@ func TestDeploymentWithASecret(t *testing.T) {
 	}
 	w.secret = secretMark
 	w.refused(w.ask("deployment.json", update, a.PhysicalResourceID, "Source", reference, "SourceSecret", "robot"), "neither")
+	w.wantNoMoreThan(allowed(policy.Deployment(policy.DeploymentResources{Destination: "copies", Secret: "robot", Stack: localStack})))
 	for _, a := range w.answers {
 		if strings.Contains(a.String(), secretMark) {
 			t.Errorf("CloudFormation was told a secret: %s", a)

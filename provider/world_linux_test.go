@@ -68,11 +68,12 @@ type world struct {
 	resource string // physical id of the function; "" while there is none
 	answers  []answer
 	secret   string
+	played   map[string]bool // actions of the services that are played here
 }
 
 func newWorld(t *testing.T, timeout int32) *world {
 	t.Helper()
-	w := &world{t: t, logs: &log{}, status: "UPDATE_IN_PROGRESS"}
+	w := &world{t: t, logs: &log{}, status: "UPDATE_IN_PROGRESS", played: map[string]bool{}}
 	server, err := localaws.Start(localaws.Options{Logs: w.logs})
 	if err != nil {
 		t.Fatal(err)
@@ -153,6 +154,7 @@ func (w *world) serve(proxy http.Handler, rw http.ResponseWriter, r *http.Reques
 	case r.Header.Get("X-Amz-Target") == "secretsmanager.GetSecretValue":
 		w.mu.Lock()
 		defer w.mu.Unlock()
+		w.played["secretsmanager:GetSecretValue"] = true
 		_ = json.NewEncoder(rw).Encode(map[string]string{"SecretString": w.secret})
 	default:
 		proxy.ServeHTTP(rw, r)
@@ -178,6 +180,7 @@ func (w *world) describe(rw http.ResponseWriter, r *http.Request) {
 	defer w.mu.Unlock()
 	type resource struct{ LogicalResourceId, PhysicalResourceId string }
 	var document any
+	w.played["cloudformation:"+r.FormValue("Action")] = true
 	switch action := r.FormValue("Action"); {
 	case w.status == "":
 		rw.WriteHeader(http.StatusBadRequest)
