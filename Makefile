@@ -13,8 +13,8 @@ demo: build ## the whole relay on this machine, narrated
 demo-cdk: ## the relay under CloudFormation, with the CDK CLI, narrated; needs Node
 	./internal/stacks/demo
 
+# Most of the time tests wait, as a release waits for SSM: more packages at once than cores.
 test: ## every test that needs Go alone
-	# Most of the time tests wait, as a release waits for SSM: more packages at once than cores.
 	$(GO) test -p 4 ./...
 	$(MAKE) --no-print-directory -C examples/app test
 
