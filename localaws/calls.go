@@ -21,6 +21,38 @@ type Call struct {
 // Name returns the call as faults name it, as in "ssm:GetParameter".
 func (c Call) Name() string { return c.Service + ":" + c.Operation }
 
+// Actions returns the IAM actions that the call needs on AWS, to hold a policy against;
+// nil for a call of a service that the relay has no policy for, and for
+// sts:GetCallerIdentity, which everybody may call. ECR authorizes the registry's
+// requests as operations of its API
+// (https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html); a PUT
+// that ends an upload carries the layer as well.
+func (c Call) Actions() []string {
+	switch c.Name() {
+	case "registry:HEAD manifests", "registry:GET manifests":
+		return []string{"ecr:BatchGetImage"}
+	case "registry:HEAD blobs":
+		return []string{"ecr:BatchCheckLayerAvailability"}
+	case "registry:GET blobs":
+		return []string{"ecr:GetDownloadUrlForLayer"}
+	case "registry:POST uploads":
+		return []string{"ecr:InitiateLayerUpload"}
+	case "registry:PATCH uploads":
+		return []string{"ecr:UploadLayerPart"}
+	case "registry:PUT uploads":
+		return []string{"ecr:UploadLayerPart", "ecr:CompleteLayerUpload"}
+	case "registry:PUT manifests":
+		return []string{"ecr:PutImage"}
+	case "lambda:Invoke":
+		return []string{"lambda:InvokeFunction"}
+	}
+	switch c.Service {
+	case "ssm", "ecr", "lambda", "cloudformation":
+		return []string{c.Name()}
+	}
+	return nil
+}
+
 // CallLog is what was called, in the order of the answers.
 type CallLog struct {
 	mu    sync.Mutex

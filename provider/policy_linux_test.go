@@ -8,31 +8,20 @@ import (
 	"github.com/tasuki-dev/tasuki/policy"
 )
 
-// inECR is what ECR's IAM takes the registry's requests for
-// (https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html).
-var inECR = map[string][]string{
-	"HEAD manifests": {"ecr:BatchGetImage"},
-	"GET manifests":  {"ecr:BatchGetImage"},
-	"HEAD blobs":     {"ecr:BatchCheckLayerAvailability"},
-	"GET blobs":      {"ecr:GetDownloadUrlForLayer"},
-	"POST uploads":   {"ecr:InitiateLayerUpload"},
-	"PATCH uploads":  {"ecr:UploadLayerPart"},
-	"PUT uploads":    {"ecr:UploadLayerPart", "ecr:CompleteLayerUpload"},
-	"PUT manifests":  {"ecr:PutImage"},
-}
-
 // called returns the actions that the provider needed so far. The registry's requests
 // are unsigned: among them are those of the test's own pushes.
 func (w *world) called() map[string]bool {
 	actions := map[string]bool{}
 	for _, call := range w.server.Calls().All() {
-		switch {
-		case call.Service == "registry":
-			for _, action := range inECR[call.Operation] {
-				actions[action] = true
-			}
-		case call.Principal == "provider":
-			actions[call.Name()] = true
+		if call.Service != "registry" && call.Principal != "provider" {
+			continue
+		}
+		needed := call.Actions()
+		if len(needed) == 0 && call.Service != "registry" {
+			needed = []string{call.Name()} // that no policy has it must be seen
+		}
+		for _, action := range needed {
+			actions[action] = true
 		}
 	}
 	w.mu.Lock()

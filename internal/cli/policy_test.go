@@ -277,7 +277,7 @@ func rehearse(t *testing.T, apps *apps, s situation) map[string]bool {
 	r.tasuki(s.command...)
 	actions := map[string]bool{}
 	for _, call := range server.Calls().All() {
-		called := actionsOf(call)
+		called := call.Actions()
 		if len(called) == 0 && call.Name() != "sts:GetCallerIdentity" { // which everybody may call
 			t.Errorf("it is not known which action %s is", call.Name())
 		}
@@ -289,36 +289,6 @@ func rehearse(t *testing.T, apps *apps, s situation) map[string]bool {
 		t.Errorf("%v called nothing", s.command)
 	}
 	return actions
-}
-
-// actionsOf returns the IAM actions that a call needs. ECR authorizes the registry's
-// requests as operations of its API
-// (https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html); a PUT
-// that ends an upload carries the layer as well.
-func actionsOf(call localaws.Call) []string {
-	switch call.Name() {
-	case "registry:HEAD manifests", "registry:GET manifests":
-		return []string{"ecr:BatchGetImage"}
-	case "registry:HEAD blobs":
-		return []string{"ecr:BatchCheckLayerAvailability"}
-	case "registry:GET blobs":
-		return []string{"ecr:GetDownloadUrlForLayer"}
-	case "registry:POST uploads":
-		return []string{"ecr:InitiateLayerUpload"}
-	case "registry:PATCH uploads":
-		return []string{"ecr:UploadLayerPart"}
-	case "registry:PUT uploads":
-		return []string{"ecr:UploadLayerPart", "ecr:CompleteLayerUpload"}
-	case "registry:PUT manifests":
-		return []string{"ecr:PutImage"}
-	case "lambda:Invoke":
-		return []string{"lambda:InvokeFunction"}
-	}
-	switch call.Service {
-	case "ssm", "ecr", "lambda", "cloudformation":
-		return []string{call.Name()}
-	}
-	return nil
 }
 
 // rehearsal is a relay on an endpoint of its own, on which commands run in this process.
