@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -15,35 +14,6 @@ import (
 
 // longestErrorBody bounds what is read of a registry's error.
 const longestErrorBody = 64 << 10
-
-// longestSilence is how long a registry may take to begin its answer, once it has the
-// whole request. The end of a large layer's upload takes it some seconds; one that has
-// stopped answering must not hold a release for ever.
-const longestSilence = 2 * time.Minute
-
-// newTransport returns a transport whose idle connections are our own to close. It
-// keeps one for each request that is under way at the same time; the default is two.
-func newTransport() *http.Transport {
-	transport, ok := http.DefaultTransport.(*http.Transport)
-	if !ok {
-		transport = &http.Transport{Proxy: http.ProxyFromEnvironment}
-	}
-	transport = transport.Clone()
-	transport.MaxIdleConnsPerHost = 2 * mostAtOnce
-	transport.ResponseHeaderTimeout = longestSilence
-	return transport
-}
-
-// counting counts the requests that a transport carries.
-type counting struct {
-	http.RoundTripper
-	n atomic.Int64
-}
-
-func (c *counting) RoundTrip(request *http.Request) (*http.Response, error) {
-	c.n.Add(1)
-	return c.RoundTripper.RoundTrip(request)
-}
 
 // client is the HTTP client under oras's repositories. It sends credentials
 // before they are asked for, where it has them, and makes errors of answers that

@@ -5,6 +5,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	api "github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -20,8 +21,9 @@ type mutability struct {
 	Exclusion []string // wildcard patterns of the tags that are treated the other way
 }
 
-// exclusionPattern and mostExclusions are the model's.
-var exclusionPattern = regexp.MustCompile(`^[0-9a-zA-Z._*-]{1,128}$`)
+// exclusionPattern and mostExclusions are the model's. The pattern is made when it is
+// first used, as tagPattern is.
+var exclusionPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-zA-Z._*-]{1,128}$`) })
 
 const mostExclusions = 5
 
@@ -45,8 +47,8 @@ func newMutability(mode types.ImageTagMutability, filters []types.ImageTagMutabi
 		if f.FilterType != types.ImageTagMutabilityExclusionFilterTypeWildcard {
 			return mutability{}, notInEnum("imageTagMutabilityExclusionFilters.filterType", f.FilterType.Values())
 		}
-		if f.Filter == nil || !exclusionPattern.MatchString(*f.Filter) {
-			return mutability{}, invalidParameter("imageTagMutabilityExclusionFilters.filter", "must satisfy regular expression '"+exclusionPattern.String()+"'")
+		if f.Filter == nil || !exclusionPattern().MatchString(*f.Filter) {
+			return mutability{}, invalidParameter("imageTagMutabilityExclusionFilters.filter", "must satisfy regular expression '"+exclusionPattern().String()+"'")
 		}
 		m.Exclusion = append(m.Exclusion, *f.Filter)
 	}

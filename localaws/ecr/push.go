@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,15 +16,16 @@ import (
 )
 
 // tagPattern is the <reference> of the OCI distribution specification 1.1, which ECR
-// keeps for its tags; the 300 characters of its model are never all taken.
-var tagPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+// keeps for its tags; the 300 characters of its model are never all taken. It is made
+// when it is first used: 128 repetitions take longer than many a program's start.
+var tagPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`) })
 
 // push puts an image into a repository, and a tag on it unless that is "". It
 // reports whether anything changed: pushing the same again is a success in the
 // registry and an error in the API.
 func (s *Service) push(tx *state.Tx, r repository, img image, tag string) (changed bool, err error) {
-	if tag != "" && !tagPattern.MatchString(tag) {
-		return false, invalidParameter("imageTag", "must satisfy regular expression '"+tagPattern.String()+"'")
+	if tag != "" && !tagPattern().MatchString(tag) {
+		return false, invalidParameter("imageTag", "must satisfy regular expression '"+tagPattern().String()+"'")
 	}
 	if err := s.checkParts(tx, r, img); err != nil {
 		return false, err

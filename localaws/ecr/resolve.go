@@ -68,7 +68,7 @@ func (s *Service) parseImageURI(uri string) (name string, id types.ImageIdentifi
 	id.ImageDigest = &ref
 	if !byDigest {
 		name, ref, _ = strings.Cut(rest, ":")
-		grammar = tagPattern
+		grammar = tagPattern()
 		id = types.ImageIdentifier{ImageTag: &ref}
 	}
 	if checkRepositoryName(&name) != nil || !grammar.MatchString(ref) {
