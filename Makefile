@@ -2,7 +2,7 @@
 GO ?= go
 BIN := bin/tasuki
 
-.PHONY: build demo demo-cdk test test-cdk test-interop prove check bench bench-copy bench-provider clean
+.PHONY: build demo demo-cdk test test-cdk test-interop prove check bench bench-copy bench-provider bench-stacks clean
 
 build: ## the program, into bin/
 	$(GO) build -trimpath -ldflags="-s -w" -o $(BIN) ./cmd/tasuki
@@ -21,7 +21,7 @@ test: ## every test that needs Go alone
 test-cdk: build ## the relay under CloudFormation, with the CDK CLI; installs it, needs Node
 	./internal/stacks/run
 
-test-interop: build ## the relay with the AWS CLI, Docker, skopeo, crane and ko; installs them
+test-interop: build ## the relay with the AWS CLI, Docker, Podman, skopeo, crane and ko; installs them
 	./internal/interop/run
 
 prove: ## every fault, kill and interleaving, not the sample that make test tries
@@ -40,6 +40,9 @@ bench-copy: build ## copying images, beside crane, regctl, oras, skopeo and cdk-
 
 bench-provider: ## the provider function beside cdk-ecr-deployment's
 	$(GO) run ./bench/provider
+
+bench-stacks: build ## stacks of 20 to 200 resources on the local endpoint, beside moto where it is installed
+	$(GO) run ./bench/stacks -tasuki $(BIN)
 
 clean:
 	rm -rf bin

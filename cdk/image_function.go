@@ -123,7 +123,7 @@ func NewImageFunction(scope constructs.Construct, id *string, props *ImageFuncti
 	f.Repository = repositoryFor(at, props)
 	f.Provider = providerFor(at, props.Provider)
 
-	needs := f.Provider.allow(at, "ImagePolicy", f.imageStatements())
+	needs := f.Provider.allow(at, "ImagePolicy", f.imageStatements(props.FunctionName))
 	image := f.resolution(props, needs)
 	function := props.DockerImageFunctionProps
 	if function.Code != nil {
@@ -214,12 +214,19 @@ func (f *ImageFunction) resources() policy.Resources {
 	return policy.Resources{TagParameter: parameterARN(f.scope, f.names.tagParameter), Repository: *f.Repository.RepositoryArn()}
 }
 
-// imageStatements are what the provider needs before there is a function.
-func (f *ImageFunction) imageStatements() []policy.Statement {
-	stack := *awscdk.Stack_Of(f.scope).StackId()
+// imageStatements are what the provider needs before there is a function, which may
+// have been given a name.
+func (f *ImageFunction) imageStatements(name *string) []policy.Statement {
+	stack := awscdk.Stack_Of(f.scope)
+	var named []string
+	if name != nil {
+		named = append(named, *stack.FormatArn(&awscdk.ArnComponents{
+			Service: jsii.String("lambda"), Resource: jsii.String("function"), ResourceName: name, ArnFormat: awscdk.ArnFormat_COLON_RESOURCE_NAME,
+		}))
+	}
 	return policy.Merge(
-		policy.Provider(f.resources(), policy.ProviderOptions{Stack: stack}),
-		policy.Adoption(stack),
+		policy.Provider(f.resources(), policy.ProviderOptions{Stack: *stack.StackId()}),
+		policy.Adoption(*stack.StackId(), named...),
 	)
 }
 

@@ -5,53 +5,26 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"github.com/tasuki-dev/tasuki/localaws/authorization"
 )
 
 // Call is one request that the endpoint answered, or left unanswered.
 type Call struct {
-	Service   string        `json:"service"`   // as in "ssm"; "registry" for the OCI registry
-	Operation string        `json:"operation"` // as in "GetParameter"; "PUT manifests" for the registry
-	Principal string        `json:"principal,omitempty"`
+	Service   string        `json:"service"`             // as in "ssm"; "registry" for the OCI registry
+	Operation string        `json:"operation"`           // as in "GetParameter"; "PUT manifests" for the registry
+	Principal string        `json:"principal,omitempty"` // an access key id, or "assumed-role/ROLE/SESSION"
 	Started   time.Time     `json:"started"`
 	Took      time.Duration `json:"took"`   // nanoseconds
 	Status    int           `json:"status"` // HTTP status; 0 where no answer was sent
 	Code      string        `json:"code,omitempty"`
+	// Needs are the IAM actions that the call needs on AWS, and on what, to hold a policy
+	// against; none where everybody may make it.
+	Needs []authorization.Need `json:"needs,omitempty"`
 }
 
 // Name returns the call as faults name it, as in "ssm:GetParameter".
 func (c Call) Name() string { return c.Service + ":" + c.Operation }
-
-// Actions returns the IAM actions that the call needs on AWS, to hold a policy against;
-// nil for a call of a service that the relay has no policy for, and for
-// sts:GetCallerIdentity, which everybody may call. ECR authorizes the registry's
-// requests as operations of its API
-// (https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html); a PUT
-// that ends an upload carries the layer as well.
-func (c Call) Actions() []string {
-	switch c.Name() {
-	case "registry:HEAD manifests", "registry:GET manifests":
-		return []string{"ecr:BatchGetImage"}
-	case "registry:HEAD blobs":
-		return []string{"ecr:BatchCheckLayerAvailability"}
-	case "registry:GET blobs":
-		return []string{"ecr:GetDownloadUrlForLayer"}
-	case "registry:POST uploads":
-		return []string{"ecr:InitiateLayerUpload"}
-	case "registry:PATCH uploads":
-		return []string{"ecr:UploadLayerPart"}
-	case "registry:PUT uploads":
-		return []string{"ecr:UploadLayerPart", "ecr:CompleteLayerUpload"}
-	case "registry:PUT manifests":
-		return []string{"ecr:PutImage"}
-	case "lambda:Invoke":
-		return []string{"lambda:InvokeFunction"}
-	}
-	switch c.Service {
-	case "ssm", "ecr", "lambda", "cloudformation":
-		return []string{c.Name()}
-	}
-	return nil
-}
 
 // CallLog is what was called, in the order of the answers.
 type CallLog struct {

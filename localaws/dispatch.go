@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tasuki-dev/tasuki/localaws/authorization"
 	"github.com/tasuki-dev/tasuki/localaws/cloudformation/resource"
 	"github.com/tasuki-dev/tasuki/localaws/fault"
 	"github.com/tasuki-dev/tasuki/localaws/lambda"
@@ -31,6 +32,10 @@ type dispatcher struct {
 	latency  time.Duration
 	faults   *fault.Plan
 	calls    *CallLog
+
+	reference authorization.Reference
+	pusher    func(*http.Request) string // who a request to the registry is from; "" for nobody
+	enforced  *enforcement               // nil where policies are not enforced
 
 	serving sync.RWMutex // each request reads; who writes waits for their end, and ends serving
 }
@@ -72,7 +77,10 @@ func (d *dispatcher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		call.Took = time.Since(call.Started)
 		d.calls.add(call)
 	}()
-	answer, sent := d.answer(service, operation, provided, request)
+	if provided {
+		call.Needs = d.reference.Needs(request, call.Service, operation)
+	}
+	answer, sent := d.answer(service, call, provided, request)
 	if !sent {
 		// The client sees the connection break, as it would when a network does.
 		panic(http.ErrAbortHandler)
@@ -130,19 +138,22 @@ func (d *dispatcher) delay(ctx context.Context) bool {
 
 // answer carries out one call as the faults in force would have it. The second
 // result is false where the client is to get no answer.
-func (d *dispatcher) answer(service wire.Service, operation string, provided bool, r *wire.Request) (wire.Answer, bool) {
+func (d *dispatcher) answer(service wire.Service, call Call, provided bool, r *wire.Request) (wire.Answer, bool) {
 	ctx := wire.WithRequest(r.HTTP.Context(), r)
 	if !d.delay(ctx) {
 		return wire.Answer{}, false
 	}
 	if !provided {
-		return service.Fail(r, wire.NotProvided(service.Name(), operation)), true
+		return service.Fail(r, wire.NotProvided(call.Service, call.Operation)), true
 	}
 	const global = "iam" // whose requests are signed for one region, wherever they come from
 	if r.Region != "" && r.Region != d.region && r.Service != global {
 		return service.Fail(r, wire.Errorf("InvalidRegion", "This tasuki local serves region %s only, and the request is for %s. Start it with --region %s.", d.region, r.Region, r.Region)), true
 	}
-	name := service.Name() + ":" + operation
+	if refused := d.refusal(call); refused != nil {
+		return service.Fail(r, refused), true
+	}
+	name := call.Name()
 	switch kind := d.faults.Next(name); kind {
 	case fault.Error:
 		return service.Fail(r, wire.Errorf("InternalFailure", "A fault of tasuki local: %s fails.", name).WithStatus(http.StatusInternalServerError)), true
@@ -157,14 +168,23 @@ func (d *dispatcher) answer(service wire.Service, operation string, provided boo
 		}
 		return wire.Answer{}, false
 	case fault.LostAnswer:
-		if lost := service.Serve(ctx, operation, r); lost.Stream != nil {
+		if lost := service.Serve(ctx, call.Operation, r); lost.Stream != nil {
 			_ = lost.Stream.Close() // it was read only
 		}
 		return wire.Answer{}, false
 	case fault.Stale:
 		ctx = fault.WithStale(ctx)
 	}
-	return service.Serve(ctx, operation, r), true
+	return service.Serve(ctx, call.Operation, r), true
+}
+
+// refusal returns the error that policies refuse a call with; nil where they do not, or
+// are not enforced.
+func (d *dispatcher) refusal(c Call) *wire.Error {
+	if d.enforced == nil {
+		return nil
+	}
+	return d.enforced.refusal(c.Principal, c.Needs)
 }
 
 // refuse answers a request that is none of the provided services', by name.
@@ -214,13 +234,22 @@ func (d *dispatcher) refuse(w http.ResponseWriter, r *wire.Request) {
 // serveRegistry hands a request to the OCI registry, whose blobs are streamed. Its
 // reads are consistent, as ECR's are: a stale one is one like any other.
 func (d *dispatcher) serveRegistry(w http.ResponseWriter, r *http.Request) {
-	call := Call{Service: "registry", Operation: registryOperation(r), Started: time.Now()}
+	call := Call{Service: "registry", Operation: registryOperation(r), Principal: d.pusher(r), Started: time.Now()}
+	if call.Principal != "" { // without a login there is a challenge, or a URL that was signed for what it gives
+		call.Needs = d.reference.Registry(r)
+		call.Needs = append(call.Needs, d.mount(call.Principal, r)...)
+	}
 	recorder := &statusRecorder{ResponseWriter: w}
 	defer func() {
 		call.Took, call.Status = time.Since(call.Started), recorder.status
 		d.calls.add(call)
 	}()
 	if !d.delay(r.Context()) {
+		return
+	}
+	if refused := d.refusal(call); refused != nil {
+		call.Code = "DENIED"
+		failRegistry(recorder, http.StatusForbidden, call.Code, refused.Message)
 		return
 	}
 	switch d.faults.Next(call.Name()) {
@@ -242,6 +271,20 @@ func (d *dispatcher) serveRegistry(w http.ResponseWriter, r *http.Request) {
 	default:
 		d.registry.ServeHTTP(recorder, r)
 	}
+}
+
+// mount returns what a request needs to mount a layer of another repository. One who may
+// not read that repository is given an upload instead, as where there is no such layer.
+func (d *dispatcher) mount(principal string, r *http.Request) []authorization.Need {
+	needs := d.reference.Mount(r)
+	if d.enforced == nil || d.enforced.refusal(principal, needs) == nil {
+		return needs
+	}
+	query := r.URL.Query()
+	query.Del("mount")
+	query.Del("from")
+	r.URL.RawQuery = query.Encode()
+	return nil
 }
 
 // serveAnswer takes the answer of a custom resource, which AWS takes at an S3 URL.
@@ -304,14 +347,11 @@ func (d *dispatcher) serveURL(w http.ResponseWriter, r *http.Request) {
 // registryOperation names a registry request by its method and by what it is about,
 // as in "PUT manifests" or "POST uploads".
 func registryOperation(r *http.Request) string {
-	parts := strings.Split(r.URL.Path, "/")
-	for i := len(parts) - 1; i > 1; i-- {
-		switch parts[i] {
-		case "uploads", "blobs", "manifests", "tags", "referrers":
-			return r.Method + " " + parts[i]
-		}
+	_, about := authorization.RegistryPath(r.URL.Path)
+	if about == "" {
+		about = "base"
 	}
-	return r.Method + " base"
+	return r.Method + " " + about
 }
 
 // nowhere is an answer that nobody gets.

@@ -50,10 +50,12 @@ type Options struct {
 	UpdateDelay time.Duration // added to the time that a function's creation or update takes
 	RetryDelay  time.Duration // before a failed event is first tried again, twice as long before the second time; 0 for AWS's minute
 	Faults      []fault.Rule  // in force from the start
+	EnforceIAM  bool          // roles may do what their policies allow, and be assumed by whom they trust; else all is allowed
 
 	// What tests force upon CloudFormation: see package cloudformation.
 	StackStep      cloudformation.Step
 	RollbackValues cloudformation.RollbackValues
+	StackConflicts cloudformation.Conflicts
 }
 
 // Server is a running endpoint.
@@ -134,20 +136,25 @@ func (s *Server) serve(o Options) error {
 	s.iam = iam.New(s.store, Account)
 	s.stacks = cloudformation.New(cloudformation.Options{
 		Store: s.store, Account: Account, Region: o.Region, Types: resource.Types(), AWS: s.clientConfig(cloudFormation), Endpoint: s.URL,
-		Events: stackEvents{s}, RollbackValues: o.RollbackValues, Step: o.StackStep,
+		Events: stackEvents{s}, RollbackValues: o.RollbackValues, Conflicts: o.StackConflicts, Step: o.StackStep,
 	})
 	s.calling = &dispatcher{
 		services: []wire.Service{
 			parameters.Wire(), registry.Wire(), s.lambda.Wire(), buckets.Wire(), s.iam.Wire(), s.events.Wire(), s.sqs.Wire(),
 			logs.New(s.store, Account, o.Region).Wire(), s.stacks.Wire(), sts.New(sts.Options{Account: Account, Role: s.hasRole}).Wire(),
 		},
-		answers:  s.stacks.Answers(),
-		registry: registry.Registry(),
-		urls:     http.HandlerFunc(s.lambda.ServeURL),
-		region:   o.Region,
-		latency:  o.Latency,
-		faults:   &s.faults,
-		calls:    &s.calls,
+		answers:   s.stacks.Answers(),
+		registry:  registry.Registry(),
+		urls:      http.HandlerFunc(s.lambda.ServeURL),
+		region:    o.Region,
+		latency:   o.Latency,
+		faults:    &s.faults,
+		calls:     &s.calls,
+		reference: s.reference(),
+		pusher:    registry.Principal,
+	}
+	if o.EnforceIAM {
+		s.calling.enforced = &enforcement{iam: s.iam, tags: s.lambda.Tags, reference: s.reference()}
 	}
 	if err := errors.Join(s.events.Resume(), s.stacks.Resume()); err != nil {
 		s.end()
@@ -257,6 +264,8 @@ func (i images) Resolve(ctx context.Context, imageURI string) (digest string, ma
 		err = lambda.ErrNoRepository
 	case errors.Is(err, ecr.ErrImageMissing):
 		err = lambda.ErrNoImage
+	case errors.Is(err, ecr.ErrLambdaDenied):
+		err = lambda.ErrDenied
 	}
 	return digest, manifest, mediaType, err
 }

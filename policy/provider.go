@@ -23,15 +23,18 @@ func Provider(r Resources, o ProviderOptions) []Statement {
 	return Merge(g.statements)
 }
 
-// Adoption allows the provider function to read the functions of a stack before
-// anything can name them: a function whose image is being resolved may run already,
-// and a policy that names it waits for it. The resource is every function, the
-// condition the tag that CloudFormation puts on its own.
-func Adoption(stack string) []Statement {
-	return []Statement{{
+// Adoption allows the provider function to read the functions of a stack before a
+// policy that waits for them can name them: a function whose image is being resolved may
+// run already. The resource is every function, the condition the tag that CloudFormation
+// puts on its own. Functions whose ARNs are known beforehand are named: of one that there
+// is not there are no tags, and nobody else would be told that it is missing.
+func Adoption(stack string, named ...string) []Statement {
+	g := grants{statements: []Statement{{
 		Sid: "FunctionsOfStack", Actions: []string{"lambda:GetFunction"}, Resources: []string{"*"},
 		Conditions: map[string]map[string]string{"StringEquals": {"aws:ResourceTag/aws:cloudformation:stack-id": stack}},
-	}}
+	}}}
+	g.on("Functions", named, "lambda:GetFunction")
+	return g.statements
 }
 
 // DeploymentResources are the ARNs of what an image is put into ECR from; "" stands

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tasuki-dev/tasuki"
 	"github.com/tasuki-dev/tasuki/customresource"
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 )
 
 func contextWithin(t *testing.T, d time.Duration) (context.Context, context.CancelFunc) {
@@ -73,11 +74,27 @@ func TestPanicsAreAnswered(t *testing.T) {
 }
 
 func TestPanicsWhileReconcilingAreErrors(t *testing.T) {
-	r := newRelay(t)
-	r.stacks.status = "UPDATE_COMPLETE"
-	r.Before = func(string, string) error { panic("now") }
-	if err := r.send(t.Context(), r.event(customresource.TriggerStack)); err == nil || !strings.Contains(err.Error(), "panicked") {
-		t.Errorf("got %v", err)
+	for _, operation := range []string{
+		"Function",   // by the handler itself
+		"UpdateCode", // by a goroutine that package tasuki starts
+	} {
+		t.Run(operation, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRelay(t)
+				r.stacks.status = "UPDATE_COMPLETE"
+				r.create(r.push("v1", tasuki.ARM64), tasuki.ARM64)
+				r.release("v2", tasuki.ARM64)
+				r.Before = func(called, _ string) error {
+					if called == operation {
+						panic("now")
+					}
+					return nil
+				}
+				if err := r.send(t.Context(), r.event(customresource.TriggerStack)); err == nil || !strings.Contains(err.Error(), "panicked") {
+					t.Errorf("got %v", err)
+				}
+			})
+		})
 	}
 }
 
@@ -250,7 +267,7 @@ func canceled(t *testing.T) context.Context {
 }
 
 func TestLogsAreRedacted(t *testing.T) {
-	l := &log{}
+	l := &localawstest.Log{}
 	newLog(l).Info("Put \"https://b.s3.amazonaws.com/k?X-Amz-Signature=abc\": EOF", "also", "see http://h/p?token=def.")
 	if got := l.String(); strings.Contains(got, "abc") || strings.Contains(got, "def") || !strings.Contains(got, "b.s3.amazonaws.com/k?…") {
 		t.Errorf("logged %s", got)

@@ -29,12 +29,12 @@ func (h *Handler) putImage(ctx context.Context, r request) (result, error) {
 		if err != nil {
 			return result{}, err
 		}
-		reconciler.Hold(ctx, handoff, r.stackName(), resolution)
+		reconciler.Hold(ctx, handoff, r.StackID, resolution)
 		return resolved(resolution), nil
 	}, func(ctx context.Context, certain bool) (result, error) {
 		// It may be what could not be read. Without it the image is one that the stack was given.
 		unfound := h.findFunctions(ctx, r.StackID, &handoff, p.Functions, arch)
-		held, err := reconciler.Held(ctx, handoff, r.stackName())
+		held, err := reconciler.Held(ctx, handoff, r.StackID)
 		switch {
 		case err == nil && !certain && held.Origin != tasuki.OriginFunction:
 			return result{}, errNotCertain

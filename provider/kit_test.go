@@ -1,7 +1,6 @@
 package provider
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +16,7 @@ import (
 	"github.com/tasuki-dev/tasuki/customresource"
 	"github.com/tasuki-dev/tasuki/internal/memory"
 	"github.com/tasuki-dev/tasuki/lambdaimage"
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 )
 
 const (
@@ -124,34 +124,16 @@ type relay struct {
 	sources mappings
 	handler *Handler
 	handoff tasuki.Handoff
-	log     *log
+	log     *localawstest.Log // looked through for secrets when the test ends
 
 	mu      sync.Mutex
 	answers []answer
 	sendTo  func(*http.Request) (*http.Response, error) // nil takes every answer
 }
 
-// log is a log that is looked through for secrets when the test ends.
-type log struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *log) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 func newRelay(t *testing.T) *relay {
 	t.Helper()
-	r := &relay{t: t, stacks: &stacks{status: "UPDATE_IN_PROGRESS", resources: map[string]string{}}, sources: mappings{}, log: &log{}}
+	r := &relay{t: t, stacks: &stacks{status: "UPDATE_IN_PROGRESS", resources: map[string]string{}}, sources: mappings{}, log: &localawstest.Log{}}
 	r.handoff = tasuki.Handoff{
 		Name: must(t, tasuki.ParseHandoffName, "orders"), Repository: must(t, tasuki.ParseRepository, repository),
 		TagParameter: must(t, tasuki.ParseParameterName, parameter), PlaceholderTag: tasuki.DefaultPlaceholderTag,

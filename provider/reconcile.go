@@ -21,7 +21,8 @@ func (h *Handler) reconcileLogged(ctx context.Context, e customresource.Reconcil
 	line := []any{"type", "reconcile", "trigger", e.Trigger, "seconds", time.Since(began).Seconds()}
 	if err != nil {
 		h.Log.Error(explain(err), line...)
-		return err
+		// Lambda writes it into the log as well, and beside the event in the dead-letter queue.
+		return errors.New(redact(err.Error()))
 	}
 	h.Log.Info(done, line...)
 	return nil

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -159,4 +160,17 @@ func TestEventSourcesWaitForARelease(t *testing.T) {
 			t.Errorf("the function runs %s, want %s", got, want)
 		}
 	})
+}
+
+// Lambda writes what the handler returns into the log, and beside the event in the
+// dead-letter queue.
+func TestAFailedReconciliationQuotesNoSignedURL(t *testing.T) {
+	r := newRelay(t)
+	r.stacks.status = "UPDATE_COMPLETE"
+	r.Before = func(string, string) error {
+		return errors.New("no answer from https://bucket.s3.amazonaws.com/key?X-Amz-Signature=" + secretMark)
+	}
+	if err := r.send(t.Context(), r.event(customresource.TriggerStack)); err == nil || !strings.Contains(err.Error(), "bucket.s3.amazonaws.com/key?…") {
+		t.Errorf("got %v", err)
+	}
 }

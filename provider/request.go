@@ -2,7 +2,6 @@ package provider
 
 import (
 	"encoding/json"
-	"strings"
 
 	"github.com/tasuki-dev/tasuki"
 )
@@ -27,14 +26,6 @@ const (
 	update = "Update"
 	remove = "Delete"
 )
-
-// stackName returns the name of the stack, which its id holds, as in
-// arn:aws:cloudformation:eu-west-1:111122223333:stack/orders/6a6e2930.
-func (r request) stackName() string {
-	_, path, _ := strings.Cut(r.StackID, ":stack/")
-	name, _, _ := strings.Cut(path, "/")
-	return name
-}
 
 // result is what became of a request.
 type result struct {

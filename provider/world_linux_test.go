@@ -33,7 +33,10 @@ import (
 	"github.com/tasuki-dev/tasuki/awsbackend"
 	"github.com/tasuki-dev/tasuki/image"
 	"github.com/tasuki-dev/tasuki/localaws"
+	"github.com/tasuki-dev/tasuki/localaws/authorization"
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 	"github.com/tasuki-dev/tasuki/localaws/sandbox"
+	"github.com/tasuki-dev/tasuki/localaws/wire"
 )
 
 // packed and functionLayer are made once, when a test first wants them.
@@ -60,7 +63,7 @@ type world struct {
 	ecr      *ecr.Client
 	backend  *awsbackend.Backend
 	handoff  tasuki.Handoff
-	logs     *log
+	logs     *localawstest.Log
 	requests int
 
 	mu       sync.Mutex
@@ -68,13 +71,13 @@ type world struct {
 	resource string // physical id of the function; "" while there is none
 	answers  []answer
 	secret   string
-	played   map[string]bool // actions of the services that are played here
+	played   []authorization.Need // of the services that are played here
 }
 
 func newWorld(t *testing.T, timeout int32) *world {
 	t.Helper()
-	w := &world{t: t, logs: &log{}, status: "UPDATE_IN_PROGRESS", played: map[string]bool{}}
-	server, err := localaws.Start(localaws.Options{Logs: w.logs})
+	w := &world{t: t, logs: &localawstest.Log{}, status: "UPDATE_IN_PROGRESS"}
+	server, err := localaws.Start(localaws.Options{Logs: w.logs, EnforceIAM: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,6 +111,8 @@ func newWorld(t *testing.T, timeout int32) *world {
 		Name: must(t, tasuki.ParseHandoffName, "orders"), Repository: must(t, tasuki.ParseRepository, localaws.Account+".dkr.ecr.us-east-1.amazonaws.com/orders"),
 		TagParameter: must(t, tasuki.ParseParameterName, parameter), PlaceholderTag: tasuki.DefaultPlaceholderTag,
 	}
+	w.role()
+	w.allow(ofAHandoff("orders"))
 	w.install(timeout)
 	return w
 }
@@ -152,9 +157,14 @@ func (w *world) serve(proxy http.Handler, rw http.ResponseWriter, r *http.Reques
 	case strings.Contains(r.Header.Get("Authorization"), "/cloudformation/aws4_request"):
 		w.describe(rw, r)
 	case r.Header.Get("X-Amz-Target") == "secretsmanager.GetSecretValue":
+		var in struct{ SecretId string }
+		_ = json.NewDecoder(r.Body).Decode(&in)
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.played["secretsmanager:GetSecretValue"] = true
+		if !w.play("secretsmanager:GetSecretValue", in.SecretId) {
+			rw.WriteHeader(http.StatusForbidden)
+			return
+		}
 		_ = json.NewEncoder(rw).Encode(map[string]string{"SecretString": w.secret})
 	default:
 		proxy.ServeHTTP(rw, r)
@@ -180,8 +190,10 @@ func (w *world) describe(rw http.ResponseWriter, r *http.Request) {
 	defer w.mu.Unlock()
 	type resource struct{ LogicalResourceId, PhysicalResourceId string }
 	var document any
-	w.played["cloudformation:"+r.FormValue("Action")] = true
 	switch action := r.FormValue("Action"); {
+	case !w.play("cloudformation:"+action, r.FormValue("StackName")):
+		rw.WriteHeader(http.StatusForbidden)
+		return
 	case w.status == "":
 		rw.WriteHeader(http.StatusBadRequest)
 		document = struct {
@@ -310,7 +322,10 @@ func (w *world) settled(name string) *lambda.GetFunctionOutput {
 // create creates the function orders on an image, as CloudFormation would.
 func (w *world) create(imageURI string) {
 	w.t.Helper()
-	_, err := w.lambda.CreateFunction(w.t.Context(), &lambda.CreateFunctionInput{
+	cloudFormation := w.lambda.Options().Copy()
+	cloudFormation.Credentials = credentials.NewStaticCredentialsProvider(wire.CloudFormation, "test", "")
+	_, err := lambda.New(cloudFormation).CreateFunction(w.t.Context(), &lambda.CreateFunctionInput{
+		Tags:         map[string]string{"aws:cloudformation:stack-id": localStack},
 		FunctionName: aws.String("orders"), PackageType: types.PackageTypeImage, Role: aws.String("arn:aws:iam::" + localaws.Account + ":role/orders"),
 		Code: &types.FunctionCode{ImageUri: aws.String(imageURI)}, Architectures: []types.Architecture{types.Architecture(machine())},
 		Timeout: aws.Int32(7), Environment: &types.Environment{Variables: map[string]string{"SETTING": "kept"}},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -15,12 +16,13 @@ import (
 )
 
 type localCommand struct {
-	Dir     string        `placeholder:"DIR" help:"Keep the state in DIR; without it, the state is gone at the end."`
-	Addr    string        `placeholder:"HOST:PORT" help:"Address to listen on; default: 127.0.0.1:4566, or a free port with COMMAND."`
-	Latency time.Duration `placeholder:"DURATION" help:"Add to each call, as in 50ms."`
-	Fault   []string      `placeholder:"FAULT" help:"Make calls fail: SERVICE:OPERATION=KIND[@N], as in ssm:GetParameter=throttle@2 (the 2nd call; @2+ for all from there). KIND: error, throttle, denied, timeout, lost-answer, stale."`
-	Calls   string        `placeholder:"FILE" help:"Write each call to FILE, a JSON object a line."`
-	Command []string      `arg:"" optional:"" passthrough:"" help:"Command to run against the endpoint, behind --; its exit status is this command's."`
+	Dir        string        `placeholder:"DIR" help:"Keep the state in DIR; without it, the state is gone at the end."`
+	Addr       string        `placeholder:"HOST:PORT" help:"Address to listen on; default: 127.0.0.1:4566, or a free port with COMMAND."`
+	Latency    time.Duration `placeholder:"DURATION" help:"Add to each call, as in 50ms."`
+	Fault      []string      `placeholder:"FAULT" help:"Make calls fail: SERVICE:OPERATION=KIND[@N], as in ssm:GetParameter=throttle@2 (the 2nd call; @2+ for all from there). KIND: error, throttle, denied, timeout, lost-answer, stale."`
+	EnforceIAM bool          `name:"enforce-iam" help:"Hold roles to their policies: functions, and who assumes a role. Without it all is allowed."`
+	Calls      string        `placeholder:"FILE" help:"Write each call to FILE, a JSON object a line."`
+	Command    []string      `arg:"" optional:"" passthrough:"" help:"Command to run against the endpoint, behind --; its exit status is this command's."`
 }
 
 // defaultLocalAddr is where AWS's other stand-ins listen as well.
@@ -44,7 +46,7 @@ func (c *localCommand) Run(s *session) error {
 	if len(command) > 0 && command[0] == "--" {
 		command = command[1:]
 	}
-	options := localaws.Options{Dir: c.Dir, Addr: c.Addr, Region: s.region, Latency: c.Latency, Logs: s.streams.Err}
+	options := localaws.Options{Dir: c.Dir, Addr: c.Addr, Region: s.region, Latency: c.Latency, EnforceIAM: c.EnforceIAM, Logs: s.streams.Err}
 	for _, text := range c.Fault {
 		rule, err := fault.ParseRule(text)
 		if err != nil {
@@ -66,6 +68,12 @@ func (c *localCommand) Run(s *session) error {
 	server, err := localaws.Start(options)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%w: give --addr another port, or 127.0.0.1:0 for a free one", err)
+	}
+	if wrong, is := errors.AsType[*net.AddrError](err); is {
+		return usage("--addr %s: %s; give a host and a port, such as 127.0.0.1:4566", options.Addr, wrong.Err)
+	}
+	if wrong, is := errors.AsType[*fs.PathError](err); is && c.Dir != "" {
+		return usage("--dir %s cannot be used: %w", c.Dir, wrong)
 	}
 	if err != nil {
 		return err

@@ -53,7 +53,7 @@ func TestReleaseWaitsForItsStack(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	r := &rehearsal{newRelay(server, &apps{dir: t.TempDir()}), t}
+	r := &rehearsal{relay: newRelay(server, &apps{dir: t.TempDir()}), t: t}
 	r.deploy()
 	r.put("v1")
 	cfg := aws.Config{Region: server.Region(), BaseEndpoint: aws.String(server.URL()), Credentials: credentials.NewStaticCredentialsProvider("infra", "infra", "")}
@@ -94,7 +94,7 @@ func TestReleaseWithAStackThatIsNotReadable(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	r := &rehearsal{newRelay(server, &apps{dir: t.TempDir()}), t}
+	r := &rehearsal{relay: newRelay(server, &apps{dir: t.TempDir()}), t: t}
 	r.deploy()
 	r.put("v1")
 	r.nameStack(stackID)

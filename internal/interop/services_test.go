@@ -4,6 +4,7 @@ package interop
 
 import (
 	"encoding/json"
+	"encoding/xml"
 	"slices"
 	"strings"
 	"testing"
@@ -137,7 +138,7 @@ func (f *fixture) made(t *testing.T, input string) string {
 			}
 		}
 	}
-	mapping, receipt := "00000000-0000-4000-8000-000000000000", "none"
+	mapping, receipt, detection := "00000000-0000-4000-8000-000000000000", "none", "none"
 	if strings.Contains(input, "{mapping}") {
 		var out struct{ EventSourceMappings []struct{ UUID string } }
 		ask(call{"lambda", "ListEventSourceMappings", `{}`}, &out)
@@ -154,7 +155,14 @@ func (f *fixture) made(t *testing.T, input string) string {
 			receipt = out.Messages[0].ReceiptHandle
 		}
 	}
-	return strings.NewReplacer("{mapping}", mapping, "{receipt}", receipt).Replace(input)
+	if strings.Contains(input, "{detection}") {
+		var answer element
+		a := f.send(t, call{"cloudformation", "DetectStackDrift", ""}, map[string]any{"StackName": "models"})
+		if err := xml.Unmarshal(a.body, &answer); a.status < 400 && err == nil {
+			detection = answer.Elements[0].Elements[0].Text
+		}
+	}
+	return strings.NewReplacer("{mapping}", mapping, "{receipt}", receipt, "{detection}", detection).Replace(input)
 }
 
 // TestS3Model holds the routes of S3 against the model: its answers are read by the

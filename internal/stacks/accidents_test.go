@@ -85,7 +85,7 @@ func TestParameterNamesNoImage(t *testing.T) {
 // S19: the image that CloudFormation had cached has expired when it rolls back.
 func TestCachedImageExpired(t *testing.T) {
 	t.Parallel()
-	for _, shapes := range [][3]string{{"Base", "Configured", "NextAliasFailing"}, {"Every", "EveryConfigured", "EveryFailing"}} {
+	for sends, shapes := range [][3]string{{"Base", "Configured", "NextAliasFailing"}, {"Every", "EveryConfigured", "EveryFailing"}} {
 		t.Run(shapes[0], func(t *testing.T) {
 			t.Parallel()
 			both(t, func(w *world) {
@@ -98,7 +98,7 @@ func TestCachedImageExpired(t *testing.T) {
 					w.deliver(1)
 				}
 				w.expire(w.repository())
-				w.deploy(shapes[2], "UPDATE_ROLLBACK_COMPLETE")
+				w.sends(2*sends, func() { w.deploy(shapes[2], "UPDATE_ROLLBACK_COMPLETE") }) // there, and back
 				w.expire(w.repository())
 				w.deliver(1)
 				w.runs("v3")
@@ -114,25 +114,30 @@ func TestFunctionReplaced(t *testing.T) {
 	t.Parallel()
 	both(t, func(w *world) {
 		w.released("Base", "v1")
-		w.deploy("OtherMachine", "UPDATE_ROLLBACK_COMPLETE")
-		w.failed("architecture")
-		w.deliver(1)
+		refused := func() {
+			w.deploy("OtherMachine", "UPDATE_ROLLBACK_COMPLETE")
+			w.failed("architecture")
+			w.deliver(1)
+		}
+		w.sends(0, refused)
 		w.runs("v1")
 
 		w.forget()
-		w.deploy("OtherMachine", "UPDATE_ROLLBACK_COMPLETE")
-		w.failed("architecture")
-		w.deliver(1)
+		w.sends(0, refused)
 		w.runs("v1")
 
-		w.deploy("Renamed", "UPDATE_COMPLETE")
-		w.deliver(1)
+		w.sends(0, func() {
+			w.deploy("Renamed", "UPDATE_COMPLETE")
+			w.deliver(1)
+		})
 		w.runs("v1")
 
 		w.release("v2")
 		w.deliver(1)
-		w.deploy("Base", "UPDATE_COMPLETE") // replaced once more
-		w.deliver(1)
+		w.sends(0, func() {
+			w.deploy("Base", "UPDATE_COMPLETE") // replaced once more
+			w.deliver(1)
+		})
 		w.runs("v2")
 	})
 }
@@ -143,12 +148,12 @@ func TestAliasRenamed(t *testing.T) {
 	both(t, func(w *world) {
 		w.released("Base", "v1")
 		w.release("v2")
-		w.deploy("NextAliasFailing", "UPDATE_ROLLBACK_COMPLETE")
+		w.sends(0, func() { w.deploy("NextAliasFailing", "UPDATE_ROLLBACK_COMPLETE") })
 		w.runs("v2", "live")
 		w.deliver(1)
 		w.runs("v2", "live")
 
-		w.deploy("NextAlias", "UPDATE_COMPLETE")
+		w.sends(0, func() { w.deploy("NextAlias", "UPDATE_COMPLETE") })
 		w.runs("v2", "next")
 		w.release("v3")
 		w.deliver(1)
@@ -171,9 +176,11 @@ func TestTagPushedAgain(t *testing.T) {
 			w.Fatal(err)
 		}
 		w.tasuki("copy", versions.version(t, "another"), "docker://"+aws.ToString(described.Repositories[0].RepositoryUri)+":v1")
-		w.deploy("Renamed", "UPDATE_COMPLETE")
-		w.runs("v1")
-		w.deliver(1)
+		w.sends(0, func() {
+			w.deploy("Renamed", "UPDATE_COMPLETE")
+			w.runs("v1")
+			w.deliver(1)
+		})
 		w.runs("v1")
 	})
 }

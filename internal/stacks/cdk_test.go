@@ -65,6 +65,11 @@ func (c *cdk) orders() {
 	c.eventually("the alias has the configuration", func() bool { return c.memory("live") == 1024 })
 
 	c.release("v2") // S9
+	// A release's image is no drift; that its event source is not held any more is.
+	said, err := c.run("--app", c.assembly("1024"), "drift", "Orders", "--fail")
+	if err == nil || !strings.Contains(said, "1 resource has drifted") || !strings.Contains(said, "[~] AWS::Lambda::EventSourceMapping") || !strings.Contains(said, "[~] /Enabled") {
+		c.Errorf("after a release, cdk drift says (%v):\n%s", err, said)
+	}
 	c.untouched(func() { c.fails("64") })
 	c.rests("UPDATE_ROLLBACK_COMPLETE")
 	c.runs("v2")

@@ -4,5 +4,5 @@
 // between. Each scenario ends with invoking the function, and with counting calls.
 //
 // The tests need Node, and are left out without the build tag cdk: 'make test-cdk' runs
-// them. Folder infra has the stacks; testdata the sessions with the CDK CLI.
+// them. Folder infra has the stacks.
 package stacks

@@ -16,6 +16,7 @@ import (
 	"github.com/tasuki-dev/tasuki/localaws"
 	engine "github.com/tasuki-dev/tasuki/localaws/cloudformation"
 	"github.com/tasuki-dev/tasuki/localaws/fault"
+	"github.com/tasuki-dev/tasuki/localaws/wire"
 )
 
 // S8: a release comes in at every step of a deploy, of one that succeeds and of one
@@ -34,6 +35,9 @@ func TestReleaseDuringDeploy(t *testing.T) {
 				w.released(base, "v0")
 				n := w.releaseAtEachStep(0, family+"Failing", family+"Failing", "UPDATE_ROLLBACK_COMPLETE")
 				w.releaseAtEachStep(n, name, base, "UPDATE_COMPLETE")
+				if sent := w.calls("lambda:UpdateFunctionCode", wire.CloudFormation); sent > 0 && family == "" && w.values == engine.Cached {
+					w.Errorf("CloudFormation sent the code %d times, and has it on record once", sent)
+				}
 			})
 		})
 	}
@@ -78,30 +82,31 @@ func (w *world) releaseAtEachStep(n int, shape, other string, want types.StackSt
 // it has read. A stale read makes it so.
 func TestReleaseDuringReconcile(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "")
-	w.released("Base", "v1")
-	w.release("v2")
-	w.server.Faults().Add( // which go together: what disagrees is read again
-		fault.Rule{Operation: "ssm:GetParameter", Kind: fault.Stale, Times: 1},
-		fault.Rule{Operation: "ssm:GetParameterHistory", Kind: fault.Stale, Times: 1},
-	)
-	before := w.server.Calls().Count("lambda:UpdateFunctionCode")
-	w.deliver(1)
-	w.server.Faults().Clear()
-	if n := w.server.Calls().Count("lambda:UpdateFunctionCode") - before; n != 2 {
-		w.Errorf("the code was updated %d times, want twice: to what was read, and back", n)
-	}
-	w.runs("v2")
+	both(t, func(w *world) {
+		w.released("Base", "v1")
+		w.release("v2")
+		w.server.Faults().Add( // which go together: what disagrees is read again
+			fault.Rule{Operation: "ssm:GetParameter", Kind: fault.Stale, Times: 1},
+			fault.Rule{Operation: "ssm:GetParameterHistory", Kind: fault.Stale, Times: 1},
+		)
+		before := w.server.Calls().Count("lambda:UpdateFunctionCode")
+		w.deliver(1)
+		w.server.Faults().Clear()
+		if n := w.server.Calls().Count("lambda:UpdateFunctionCode") - before; n != 2 {
+			w.Errorf("the code was updated %d times, want twice: to what was read, and back", n)
+		}
+		w.runs("v2")
 
-	// Where every read is stale, reconcile is wrong, until the next one.
-	w.release("v3")
-	w.server.Faults().Add(fault.Rule{Operation: "ssm:GetParameter*", Kind: fault.Stale})
-	w.deliver(1)
-	w.server.Faults().Clear()
-	w.runs("v2")
-	w.fires()
-	w.runs("v3")
-	w.registered("v3")
+		// Where every read is stale, reconcile is wrong, until the next one.
+		w.release("v3")
+		w.server.Faults().Add(fault.Rule{Operation: "ssm:GetParameter*", Kind: fault.Stale})
+		w.deliver(1)
+		w.server.Faults().Clear()
+		w.runs("v2")
+		w.fires()
+		w.runs("v3")
+		w.registered("v3")
+	})
 }
 
 // S23: events that come late, twice, in the middle of an update, and while the stack is
@@ -164,15 +169,16 @@ func (w *world) looks() (n int) {
 // S23: events of a stack that is gone when they arrive, and its provider with it.
 func TestEventsOfADeletedStack(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "")
-	w.released("Base", "v1")
-	w.release("v2")
-	w.untouched(func() {
-		w.destroy()
-		w.server.Events().Release()
-		w.eventually("the event has nowhere to go", func() bool { return strings.Contains(w.logs.String(), "rule tasuki-orders-parameter: deliver to") })
+	both(t, func(w *world) {
+		w.released("Base", "v1")
+		w.release("v2")
+		w.untouched(func() {
+			w.destroy()
+			w.server.Events().Release()
+			w.eventually("the event has nowhere to go", func() bool { return strings.Contains(w.logs.String(), "rule tasuki-orders-parameter: deliver to") })
+		})
+		w.registered("v2")
 	})
-	w.registered("v2")
 }
 
 // S24: a stack with a function of the CDK's own adopts the construct, and that is
@@ -188,12 +194,14 @@ func TestAdoption(t *testing.T) {
 		w.runs("v1", "-")
 		image := w.image()
 		// CloudFormation itself sends the image, by its digest in place of its tag, and back.
-		w.deploy("AdoptedFailing", "UPDATE_ROLLBACK_COMPLETE")
+		w.sends(2, func() { w.deploy("AdoptedFailing", "UPDATE_ROLLBACK_COMPLETE") })
 		w.failed("Refused")
 		w.deliver(1)
 		w.runs("v1", "-")
-		w.deploy("Imported", "UPDATE_COMPLETE")
-		w.deliver(1)
+		w.sends(1, func() {
+			w.deploy("Imported", "UPDATE_COMPLETE")
+			w.deliver(1)
+		})
 		w.runs("v1")
 		if now := w.image(); now != image {
 			w.Errorf("the function's image was %s and is %s", image, now)

@@ -95,24 +95,27 @@ func TestFailingDeployThatMovesTheCode(t *testing.T) {
 // how to take them over.
 func TestDestroyedAndDeployedAgain(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "")
-	w.deploy("Base", "CREATE_COMPLETE")
-	w.release("v1")
-	w.deliver(1)
-	w.release("v2")
-	w.deliver(1)
-	repository := w.repository()
-	w.destroy()
-	w.registered("v2")
+	both(t, func(w *world) {
+		w.deploy("Base", "CREATE_COMPLETE")
+		w.release("v1")
+		w.deliver(1)
+		w.release("v2")
+		w.deliver(1)
+		repository := w.repository()
+		w.destroy()
+		w.registered("v2")
 
-	w.deploy("Base", "ROLLBACK_COMPLETE") // with a repository of its own, which is empty
-	w.failed("v2", repository, "import")
-	w.destroy()
+		w.deploy("Base", "ROLLBACK_COMPLETE") // with a repository of its own, which is empty
+		w.failed("v2", repository, "import")
+		w.destroy()
 
-	w.deploy("Imported", "CREATE_COMPLETE", parameter{"RepositoryName", repository})
-	w.runs("v2")
-	w.deliver(1)
-	w.runs("v2")
-	w.tasuki("rollback", "orders")
-	w.runs("v1")
+		w.sends(0, func() {
+			w.deploy("Imported", "CREATE_COMPLETE", parameter{"RepositoryName", repository})
+			w.runs("v2")
+			w.deliver(1)
+		})
+		w.runs("v2")
+		w.tasuki("rollback", "orders")
+		w.runs("v1")
+	})
 }

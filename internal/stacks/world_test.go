@@ -36,6 +36,7 @@ import (
 const (
 	functionID   = "Function76856677" // as the CDK names the function in all shapes
 	principal    = "scenario"         // who calls, where it is not the provider or CloudFormation
+	waiting      = "waiting"          // who releases and waits for the stack
 	tagParameter = "/tasuki/orders/image-tag"
 	bucket       = "cdk-hnb659fds-assets-" + localaws.Account + "-" + localaws.DefaultRegion
 )
@@ -63,7 +64,7 @@ type world struct {
 
 // both runs a scenario as either of the two ways in which CloudFormation's rollback may
 // treat what a custom resource answers it: AWS documents neither.
-func both(t *testing.T, scenario func(w *world)) {
+func both(t *testing.T, scenario func(w *world), options ...func(*localaws.Options)) {
 	for _, values := range []engine.RollbackValues{engine.Cached, engine.Fresh} {
 		name := string(values)
 		if values == engine.Cached {
@@ -71,26 +72,28 @@ func both(t *testing.T, scenario func(w *world)) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			scenario(newWorld(t, values))
+			scenario(newWorld(t, values, options...))
 		})
 	}
 }
 
-func newWorld(t *testing.T, values engine.RollbackValues) *world {
+func newWorld(t *testing.T, values engine.RollbackValues, options ...func(*localaws.Options)) *world {
 	t.Helper()
-	w := emptyWorld(t, values)
+	w := emptyWorld(t, values, options...)
 	w.bootstrap()
 	w.server.Events().Hold()
 	return w
 }
 
 // emptyWorld is an account that nobody has done anything in. Events arrive as they come.
-func emptyWorld(t *testing.T, values engine.RollbackValues) *world {
+func emptyWorld(t *testing.T, values engine.RollbackValues, options ...func(*localaws.Options)) *world {
 	t.Helper()
 	w := &world{T: t, stack: "Orders", logs: &output{}, values: values}
-	server, err := localaws.Start(localaws.Options{
-		Logs: w.logs, RetryDelay: 50 * time.Millisecond, RollbackValues: values, StackStep: w.at,
-	})
+	o := localaws.Options{Logs: w.logs, RetryDelay: 50 * time.Millisecond, RollbackValues: values, StackStep: w.at, EnforceIAM: true}
+	for _, option := range options {
+		option(&o)
+	}
+	server, err := localaws.Start(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +244,7 @@ func (w *world) events() int {
 	defer w.mu.Unlock()
 	n := w.let + w.server.Events().Held()
 	for _, c := range w.server.Calls().All() {
-		if c.Name() == "ssm:PutParameter" && c.Principal == principal && c.Code == "" {
+		if c.Name() == "ssm:PutParameter" && (c.Principal == principal || c.Principal == waiting) && c.Code == "" {
 			n--
 		}
 	}
@@ -405,9 +408,14 @@ func (w *world) tasuki(args ...string) string {
 	return out
 }
 
-func (w *world) try(args ...string) (code int, out string) {
+func (w *world) try(args ...string) (code int, out string) { return w.tryAs(principal, args...) }
+
+// tryAs runs a command as somebody whose calls are to be told apart.
+func (w *world) tryAs(name string, args ...string) (code int, out string) {
 	var said output
-	code = cli.Run(w.Context(), args, cli.Streams{In: strings.NewReader(""), Out: &said, Err: &said}, awsbackend.Options{Config: &w.config, Unpaced: true})
+	config := w.config.Copy()
+	config.Credentials = credentials.NewStaticCredentialsProvider(name, "scenario", "")
+	code = cli.Run(w.Context(), args, cli.Streams{In: strings.NewReader(""), Out: &said, Err: &said}, awsbackend.Options{Config: &config, Unpaced: true})
 	return code, said.String()
 }
 
@@ -505,6 +513,28 @@ func (w *world) untouched(do func()) {
 		if c.Name() == "lambda:UpdateFunctionCode" && (c.Principal != wire.CloudFormation || w.values != engine.Fresh) {
 			w.Errorf("the code was updated by %s", c.Principal)
 		}
+	}
+}
+
+// sends fails the test unless CloudFormation sends the function's code as often as is
+// wanted while do runs, and nobody else does. How often it does with fresh values depends
+// on what is resolved meanwhile.
+func (w *world) sends(want int, do func()) {
+	w.Helper()
+	before := len(w.server.Calls().All())
+	do()
+	n := 0
+	for _, c := range w.server.Calls().All()[before:] {
+		switch {
+		case c.Name() != "lambda:UpdateFunctionCode":
+		case c.Principal == wire.CloudFormation:
+			n++
+		default:
+			w.Errorf("the code was updated by %s", c.Principal)
+		}
+	}
+	if n != want && w.values == engine.Cached {
+		w.Errorf("CloudFormation sent the code %d times, want %d", n, want)
 	}
 }
 

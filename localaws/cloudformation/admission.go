@@ -14,19 +14,25 @@ type admission struct {
 	operation operation
 	status    types.StackStatus
 	reason    string
+	executed  *changeSet // which the operation carries out; nil for none
 }
 
-// begin admits an operation and begins it, and returns the stack's ARN; "" where there is
-// no stack to do anything to. The stack that admit gets is nil where there is none. A
-// request that is sent again with its token is answered like the first one.
-func (s *Service) begin(nameOrID string, token *string, admit func(tx *state.Tx, st *stack) (*admission, error)) (id string, err error) {
+// begin admits an operation and begins it, and returns the stack's ARN and the operation's
+// id; "" where there is no stack to do anything to. The stack that admit gets is nil where
+// there is none. A request that is sent again with its token is answered like the first
+// one. The stack's change sets are deleted, but for the one that is executed: they were
+// made of what the stack was.
+func (s *Service) begin(nameOrID string, token *string, admit func(tx *state.Tx, st *stack) (*admission, error)) (id, operationID string, err error) {
 	if token != nil && !nameOfToken.MatchString(*token) {
-		return "", invalid("1 validation error detected: Value '%s' at 'clientRequestToken' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9][-a-zA-Z0-9]*", *token)
+		return "", "", invalid("1 validation error detected: Value '%s' at 'clientRequestToken' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9][-a-zA-Z0-9]*", *token)
 	}
 	s.admitting.Lock()
 	defer s.admitting.Unlock()
 	if s.ctx.Err() != nil {
-		return "", errEnded
+		return "", "", errEnded
+	}
+	if err := s.pruneIfDue(); err != nil {
+		return "", "", err
 	}
 	var begun *stack
 	err = s.o.Store.Update(func(tx *state.Tx) error {
@@ -34,7 +40,7 @@ func (s *Service) begin(nameOrID string, token *string, admit func(tx *state.Tx,
 		if err != nil {
 			return err
 		}
-		id = existing.ID
+		id, operationID = existing.ID, existing.lastOperationID()
 		if found && existing.asked(token) {
 			return nil
 		}
@@ -49,15 +55,24 @@ func (s *Service) begin(nameOrID string, token *string, admit func(tx *state.Tx,
 		st := &admitted.st
 		st.Operation, st.LastToken = &admitted.operation, aws.ToString(token)
 		st.Operation.ID, st.Operation.Started = wire.NewID(), s.clock.now()
-		begun, id = st, st.ID
+		begun, id, operationID = st, st.ID, st.Operation.ID
+		if err := s.forgetChangeSets(tx, st.ID); err != nil {
+			return err
+		}
+		if c := admitted.executed; c != nil {
+			c.Execution = types.ExecutionStatusExecuteInProgress
+			if err := s.changeSets.Put(tx, partKey(st.ID, c.ID), *c); err != nil {
+				return err
+			}
+		}
 		return s.tell(tx, st, admitted.status, admitted.reason)
 	})
 	if err != nil || begun == nil {
-		return id, err
+		return id, operationID, err
 	}
 	s.publish(*begun)
 	s.tasks.Go(func() { s.operate(begun.ID, begun.Operation.ID, false) })
-	return id, nil
+	return id, operationID, nil
 }
 
 // asked reports whether the stack's last operation was asked for with a token.

@@ -27,7 +27,7 @@ func tagMap(tags []types.Tag) map[string]string {
 func (r *run) request(id string, d deployed, token string, again bool) resource.Request {
 	return resource.Request{
 		Type: d.Type, StackID: r.st.ID, StackName: r.st.Name, LogicalID: id, PhysicalID: d.PhysicalID,
-		Properties: d.given(), Tags: r.tags(id, d), Token: token, Again: again,
+		Properties: d.given(), Tags: r.tags(id, d), Token: token, Again: again, Yields: r.s.o.Conflicts == Failed,
 		Account: r.s.o.Account, Region: r.s.o.Region, Answers: r.s.answers,
 	}
 }

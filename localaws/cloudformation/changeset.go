@@ -2,6 +2,7 @@ package cloudformation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -31,9 +32,15 @@ type changeSet struct {
 	Nested      *bool                `json:",omitempty"`
 	Importing   *bool                `json:",omitempty"`
 	Token       string               `json:",omitempty"`
+	Operation   string               `json:",omitempty"` // the id of its own creation
+	Ended       time.Time            `json:",omitzero"`  // when it was complete, or had failed
+	Finding     *finding             `json:",omitempty"` // the resource that it failed for
 	Revision    revision
 	Changes     []types.Change `json:",omitempty"`
 }
+
+// finding is a resource that a change set failed for: its properties are wrong.
+type finding struct{ LogicalID, Type string }
 
 var nameOfChangeSet = regexp.MustCompile(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`)
 
@@ -69,9 +76,14 @@ func (s *Service) CreateChangeSet(ctx context.Context, in *cloudformation.Create
 	switch {
 	case err != nil:
 		c.Status, c.Execution, c.Reason = types.ChangeSetStatusFailed, types.ExecutionStatusUnavailable, messageOf(err)
+		var refused *refusedResource
+		if errors.As(err, &refused) {
+			c.Finding = &finding{refused.id, refused.typeName}
+		}
 	case !planned.Differs:
 		c.Status, c.Execution, c.Reason = types.ChangeSetStatusFailed, types.ExecutionStatusUnavailable, noChanges
 	}
+	c.Ended = s.clock.now()
 	id, stackID, err := s.putChangeSet(st, c)
 	if err != nil {
 		return nil, err
@@ -81,7 +93,8 @@ func (s *Service) CreateChangeSet(ctx context.Context, in *cloudformation.Create
 
 // messageOf returns what an error says, without its code.
 func messageOf(err error) string {
-	if e, ok := err.(*wire.Error); ok {
+	var e *wire.Error
+	if errors.As(err, &e) {
 		return e.Message
 	}
 	return err.Error()
@@ -114,6 +127,7 @@ func (s *Service) newChangeSet(in *cloudformation.CreateChangeSetInput) (changeS
 		ID:   fmt.Sprintf("arn:aws:cloudformation:%s:%s:changeSet/%s/%s", s.o.Region, s.o.Account, name, wire.NewID()),
 		Name: name, Type: kind, Description: aws.ToString(in.Description), Created: s.clock.now(), Status: types.ChangeSetStatusCreateComplete,
 		Execution: types.ExecutionStatusAvailable, OnFailure: in.OnStackFailure, Nested: in.IncludeNestedStacks, Importing: in.ImportExistingResources, Token: aws.ToString(in.ClientToken),
+		Operation: wire.NewID(),
 	}, nil
 }
 
@@ -166,7 +180,7 @@ func (s *Service) putChangeSet(st stack, c changeSet) (id, stackID string, err e
 			if err := s.names.Put(tx, st.Name, st.ID); err != nil {
 				return err
 			}
-			if err := s.tell(tx, &st, types.StackStatusReviewInProgress, userInitiated); err != nil {
+			if err := s.tellAs(tx, &st, task{c.Operation, types.OperationTypeCreateChangeset}, types.StackStatusReviewInProgress, userInitiated); err != nil {
 				return err
 			}
 			reviewed = &st
@@ -328,21 +342,11 @@ func (s *Service) DeleteChangeSet(_ context.Context, in *cloudformation.DeleteCh
 }
 
 // forgetChangeSets deletes all change sets of a stack.
-func (s *Service) forgetChangeSets(tx *state.Tx, stackID string) (err error) {
-	var keys []string
-	for key := range s.changeSets.All(tx, partKey(stackID, ""), &err) {
-		keys = append(keys, key)
-	}
-	for _, key := range keys {
-		if err := s.changeSets.Delete(tx, key); err != nil {
-			return err
-		}
-	}
-	return err
+func (s *Service) forgetChangeSets(tx *state.Tx, stackID string) error {
+	return deleteWhile(s.changeSets, tx, stackID, func(changeSet) bool { return true })
 }
 
-// ExecuteChangeSet begins to make a stack what a change set says. The stack's other
-// change sets are deleted: they were made of what the stack was.
+// ExecuteChangeSet begins to make a stack what a change set says.
 func (s *Service) ExecuteChangeSet(_ context.Context, in *cloudformation.ExecuteChangeSetInput) (*cloudformation.ExecuteChangeSetOutput, error) {
 	c, err := s.getChangeSet(*in.ChangeSetName, in.StackName)
 	if err != nil {
@@ -352,7 +356,7 @@ func (s *Service) ExecuteChangeSet(_ context.Context, in *cloudformation.Execute
 	if disableRollback && c.OnFailure != "" {
 		return nil, invalid("DisableRollback cannot be given for a change set with OnStackFailure.")
 	}
-	_, err = s.begin(c.StackID, in.ClientRequestToken, func(tx *state.Tx, st *stack) (*admission, error) {
+	_, _, err = s.begin(c.StackID, in.ClientRequestToken, func(tx *state.Tx, st *stack) (*admission, error) {
 		c, found, err := s.changeSets.Get(tx, partKey(c.StackID, c.ID))
 		switch {
 		case err != nil:
@@ -371,11 +375,8 @@ func (s *Service) ExecuteChangeSet(_ context.Context, in *cloudformation.Execute
 		if c.OnFailure != "" {
 			admitted.operation.OnFailure = c.OnFailure
 		}
-		if err := s.forgetChangeSets(tx, st.ID); err != nil {
-			return nil, err
-		}
-		c.Execution = types.ExecutionStatusExecuteInProgress
-		return admitted, s.changeSets.Put(tx, partKey(c.StackID, c.ID), c)
+		admitted.executed = &c
+		return admitted, nil
 	})
 	if err != nil {
 		return nil, err
@@ -396,5 +397,5 @@ func (s *Service) execute(st stack, c changeSet, disableRollback, retainExceptOn
 	if disableRollback {
 		operation.OnFailure = types.OnStackFailureDoNothing
 	}
-	return &admission{st, operation, types.StackStatusCreateInProgress, userInitiated}, nil
+	return &admission{st: st, operation: operation, status: types.StackStatusCreateInProgress, reason: userInitiated}, nil
 }

@@ -39,6 +39,19 @@ const (
 	Fresh  RollbackValues = "fresh" // the one that the rollback's own call gave
 )
 
+// Conflicts says what becomes of a function's update that Lambda refuses because somebody
+// else's is under way.
+type Conflicts string
+
+// The values of Conflicts.
+const (
+	// Retried is what AWS documents of a handler's error ResourceConflict: the call is made
+	// again when the other update has ended.
+	Retried Conflicts = ""
+	// Failed is what was reported of AWS in 2018: the resource fails, in a rollback too.
+	Failed Conflicts = "failed"
+)
+
 // Options is what the service works with.
 type Options struct {
 	Store    *state.Store
@@ -50,7 +63,9 @@ type Options struct {
 	Events   Events                   // nil for nobody
 
 	RollbackValues RollbackValues
-	Step           Step // nil for none
+	Conflicts      Conflicts
+	Step           Step             // nil for none
+	Now            func() time.Time // nil for time.Now
 }
 
 // Step is called at every step of the engine, and may hold it up. An error makes the
@@ -96,20 +111,31 @@ type Service struct {
 
 	cancels   sync.Map   // by the stack's ARN: a context.CancelFunc for what was done to it last
 	admitting sync.Mutex // held while an operation begins, and while the service ends
+	pruned    time.Time  // when the service last looked for what is kept too long; under admitting
 }
 
 // New returns the service over what the store holds. Operations that were under way
 // when the last process ended go on when [Service.Resume] is called.
 func New(o Options) *Service {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	ctx, end := context.WithCancel(context.Background())
-	return &Service{o: o, answers: newAnswers(o.Endpoint), tables: newTables(), ctx: ctx, end: end}
+	return &Service{o: o, answers: newAnswers(o.Endpoint), clock: clock{time: o.Now}, tables: newTables(), ctx: ctx, end: end}
 }
 
-// Resume takes up the operations that were under way when the last process ended. It
-// is called when the endpoint's services can be reached.
+// Resume takes up the operations that were under way when the last process ended, and
+// deletes what has been kept for long enough. It is called when the endpoint's services
+// can be reached.
 func (s *Service) Resume() error {
+	s.admitting.Lock()
+	err := s.pruneIfDue()
+	s.admitting.Unlock()
+	if err != nil {
+		return fmt.Errorf("take up the stacks of %s: %w", s.o.Store.Dir(), err)
+	}
 	var unfinished []stack
-	err := s.o.Store.View(func(tx *state.Tx) (err error) {
+	err = s.o.Store.View(func(tx *state.Tx) (err error) {
 		for _, st := range s.stacks.All(tx, "", &err) {
 			if st.Operation != nil {
 				unfinished = append(unfinished, st)
@@ -150,29 +176,33 @@ func (s *Service) Wire() wire.Service {
 		Service:   "cloudformation",
 		Namespace: "http://cloudformation.amazonaws.com/doc/2010-05-15/",
 		Operations: map[string]wire.Handler{
-			"ContinueUpdateRollback":      wire.HandleQuery(wire.Checked(s.ContinueUpdateRollback, "StackName")),
-			"CreateChangeSet":             wire.HandleQuery(wire.Checked(s.CreateChangeSet, "StackName", "ChangeSetName", "Tags.Key", "Tags.Value")),
-			"CreateStack":                 wire.HandleQuery(wire.Checked(s.CreateStack, "StackName", "Tags.Key", "Tags.Value")),
-			"DeleteChangeSet":             wire.HandleQuery(wire.Checked(s.DeleteChangeSet, "ChangeSetName")),
-			"DeleteStack":                 wire.HandleQuery(wire.Checked(s.DeleteStack, "StackName")),
-			"DescribeChangeSet":           wire.HandleQuery(wire.Checked(s.DescribeChangeSet, "ChangeSetName")),
-			"DescribeEvents":              wire.HandleQuery(wire.Checked(s.DescribeEvents, "StackName")),
-			"DescribeStackEvents":         wire.HandleQuery(wire.Checked(s.DescribeStackEvents, "StackName")),
-			"DescribeStackResource":       wire.HandleQuery(wire.Checked(s.DescribeStackResource, "StackName", "LogicalResourceId")),
-			"DescribeStackResources":      wire.HandleQuery(wire.Checked(s.DescribeStackResources)),
-			"DescribeStacks":              wire.HandleQuery(wire.Checked(s.DescribeStacks)),
-			"ExecuteChangeSet":            wire.HandleQuery(wire.Checked(s.ExecuteChangeSet, "ChangeSetName")),
-			"GetTemplate":                 wire.HandleQuery(wire.Checked(s.GetTemplate)),
-			"GetTemplateSummary":          wire.HandleQuery(wire.Checked(s.GetTemplateSummary)),
-			"ListChangeSets":              wire.HandleQuery(wire.Checked(s.ListChangeSets, "StackName")),
-			"ListExports":                 wire.HandleQuery(wire.Checked(s.ListExports)),
-			"ListImports":                 wire.HandleQuery(wire.Checked(s.ListImports, "ExportName")),
-			"ListStackResources":          wire.HandleQuery(wire.Checked(s.ListStackResources, "StackName")),
-			"ListStacks":                  wire.HandleQuery(wire.Checked(s.ListStacks)),
-			"RollbackStack":               wire.HandleQuery(wire.Checked(s.RollbackStack, "StackName")),
-			"UpdateStack":                 wire.HandleQuery(wire.Checked(s.UpdateStack, "StackName", "Tags.Key", "Tags.Value")),
-			"UpdateTerminationProtection": wire.HandleQuery(wire.Checked(s.UpdateTerminationProtection, "StackName", "EnableTerminationProtection")),
-			"ValidateTemplate":            wire.HandleQuery(wire.Checked(s.ValidateTemplate)),
+			"ContinueUpdateRollback":            wire.HandleQuery(wire.Checked(s.ContinueUpdateRollback, "StackName")),
+			"CreateChangeSet":                   wire.HandleQuery(wire.Checked(s.CreateChangeSet, "StackName", "ChangeSetName", "Tags.Key", "Tags.Value")),
+			"CreateStack":                       wire.HandleQuery(wire.Checked(s.CreateStack, "StackName", "Tags.Key", "Tags.Value")),
+			"DeleteChangeSet":                   wire.HandleQuery(wire.Checked(s.DeleteChangeSet, "ChangeSetName")),
+			"DeleteStack":                       wire.HandleQuery(wire.Checked(s.DeleteStack, "StackName")),
+			"DescribeChangeSet":                 wire.HandleQuery(wire.Checked(s.DescribeChangeSet, "ChangeSetName")),
+			"DescribeEvents":                    wire.HandleQuery(wire.Checked(s.DescribeEvents)),
+			"DescribeStackDriftDetectionStatus": wire.HandleQuery(wire.Checked(s.DescribeStackDriftDetectionStatus, "StackDriftDetectionId")),
+			"DescribeStackEvents":               wire.HandleQuery(wire.Checked(s.DescribeStackEvents, "StackName")),
+			"DescribeStackResource":             wire.HandleQuery(wire.Checked(s.DescribeStackResource, "StackName", "LogicalResourceId")),
+			"DescribeStackResourceDrifts":       wire.HandleQuery(wire.Checked(s.DescribeStackResourceDrifts, "StackName")),
+			"DescribeStackResources":            wire.HandleQuery(wire.Checked(s.DescribeStackResources)),
+			"DescribeStacks":                    wire.HandleQuery(wire.Checked(s.DescribeStacks)),
+			"DetectStackDrift":                  wire.HandleQuery(wire.Checked(s.DetectStackDrift, "StackName")),
+			"DetectStackResourceDrift":          wire.HandleQuery(wire.Checked(s.DetectStackResourceDrift, "StackName", "LogicalResourceId")),
+			"ExecuteChangeSet":                  wire.HandleQuery(wire.Checked(s.ExecuteChangeSet, "ChangeSetName")),
+			"GetTemplate":                       wire.HandleQuery(wire.Checked(s.GetTemplate)),
+			"GetTemplateSummary":                wire.HandleQuery(wire.Checked(s.GetTemplateSummary)),
+			"ListChangeSets":                    wire.HandleQuery(wire.Checked(s.ListChangeSets, "StackName")),
+			"ListExports":                       wire.HandleQuery(wire.Checked(s.ListExports)),
+			"ListImports":                       wire.HandleQuery(wire.Checked(s.ListImports, "ExportName")),
+			"ListStackResources":                wire.HandleQuery(wire.Checked(s.ListStackResources, "StackName")),
+			"ListStacks":                        wire.HandleQuery(wire.Checked(s.ListStacks)),
+			"RollbackStack":                     wire.HandleQuery(wire.Checked(s.RollbackStack, "StackName")),
+			"UpdateStack":                       wire.HandleQuery(wire.Checked(s.UpdateStack, "StackName", "Tags.Key", "Tags.Value")),
+			"UpdateTerminationProtection":       wire.HandleQuery(wire.Checked(s.UpdateTerminationProtection, "StackName", "EnableTerminationProtection")),
+			"ValidateTemplate":                  wire.HandleQuery(wire.Checked(s.ValidateTemplate)),
 		},
 	}
 }
@@ -180,6 +210,7 @@ func (s *Service) Wire() wire.Service {
 // clock gives every event a time of its own, in the milliseconds that answers have: the
 // CDK CLI sorts events by their times.
 type clock struct {
+	time func() time.Time
 	mu   sync.Mutex
 	last time.Time
 }
@@ -187,7 +218,7 @@ type clock struct {
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := time.Now().UTC().Truncate(time.Millisecond)
+	now := c.time().UTC().Truncate(time.Millisecond)
 	if !now.After(c.last) {
 		now = c.last.Add(time.Millisecond)
 	}

@@ -88,11 +88,11 @@ func (r *run) deployFailed(problem string) error {
 			return statusOf(st, types.StackStatusCreateFailed, types.StackStatusUpdateFailed), problem, nil
 		})
 	case st.Operation.OnFailure == types.OnStackFailureDelete:
-		return r.next(stageDelete, types.StackStatusDeleteInProgress, problem+" Delete requested by user.")
+		return r.next(stageDelete, types.OperationTypeDeleteStack, types.StackStatusDeleteInProgress, problem+" Delete requested by user.")
 	case st.Stable == nil:
-		return r.next(stageUndo, types.StackStatusRollbackInProgress, problem+" Rollback requested by user.")
+		return r.next(stageUndo, types.OperationTypeRollback, types.StackStatusRollbackInProgress, problem+" Rollback requested by user.")
 	}
-	return r.next(stageRevert, types.StackStatusUpdateRollbackInProgress, problem)
+	return r.next(stageRevert, types.OperationTypeRollback, types.StackStatusUpdateRollbackInProgress, problem)
 }
 
 // deployOne makes one resource what the revision says.

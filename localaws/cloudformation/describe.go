@@ -75,19 +75,27 @@ func describe(st stack) types.Stack {
 		Capabilities: orEmpty(st.Deployed.Capabilities), Tags: orEmpty(st.Deployed.Tags), Parameters: describeParameters(st.Deployed.Parameters),
 		DisableRollback: aws.Bool(st.DisableRollback), EnableTerminationProtection: aws.Bool(st.TerminationProtection),
 		RollbackConfiguration: &types.RollbackConfiguration{RollbackTriggers: []types.RollbackTrigger{}},
-		DriftInformation:      &types.StackDriftInformation{StackDriftStatus: types.StackDriftStatusNotChecked},
+		DriftInformation:      &types.StackDriftInformation{StackDriftStatus: st.drift(), LastCheckTimestamp: moment(st.DriftChecked)},
 		DeletionMode:          types.DeletionMode(st.DeletionMode),
-		Description:           text(st.Deployed.Description),
-	}
-	for _, o := range []*operation{st.Operation, st.Last} {
-		if o != nil {
-			d.LastOperations = append(d.LastOperations, types.OperationEntry{OperationId: aws.String(o.ID), OperationType: o.Kind})
-		}
+		Description:           text(st.Deployed.Description), LastOperations: lastOperations(st),
 	}
 	for _, o := range st.atRest().Outputs {
 		d.Outputs = append(d.Outputs, types.Output{OutputKey: aws.String(o.Key), OutputValue: aws.String(o.Value), Description: text(o.Description), ExportName: text(o.Export)})
 	}
 	return d
+}
+
+// lastOperations returns what is being done to a stack, and what was done before.
+func lastOperations(st stack) (found []types.OperationEntry) {
+	for _, o := range []*operation{st.Operation, st.Last} {
+		if o == nil {
+			continue
+		}
+		for _, t := range o.tasks() {
+			found = append(found, types.OperationEntry{OperationId: aws.String(t.ID), OperationType: t.Kind})
+		}
+	}
+	return found
 }
 
 func orEmpty[T any](list []T) []T {
@@ -123,7 +131,7 @@ func (s *Service) ListStacks(_ context.Context, in *cloudformation.ListStacksInp
 			out.StackSummaries = append(out.StackSummaries, types.StackSummary{
 				StackId: aws.String(st.ID), StackName: aws.String(st.Name), StackStatus: st.Status, StackStatusReason: text(st.Reason), TemplateDescription: text(st.Deployed.Description),
 				CreationTime: aws.Time(st.Created), LastUpdatedTime: moment(st.Updated), DeletionTime: moment(st.Deleted),
-				DriftInformation: &types.StackDriftInformationSummary{StackDriftStatus: types.StackDriftStatusNotChecked},
+				DriftInformation: &types.StackDriftInformationSummary{StackDriftStatus: st.drift(), LastCheckTimestamp: moment(st.DriftChecked)}, LastOperations: lastOperations(st),
 			})
 		}
 		return err
@@ -178,36 +186,6 @@ func (s *Service) eventStack(tx *state.Tx, nameOrID string) (stack, error) {
 	return st, err
 }
 
-// DescribeEvents returns the events of a stack's operations. A change set has none of
-// its own here: what is wrong with it stands in its StatusReason.
-func (s *Service) DescribeEvents(_ context.Context, in *cloudformation.DescribeEventsInput) (*cloudformation.DescribeEventsOutput, error) {
-	out := &cloudformation.DescribeEventsOutput{OperationEvents: []types.OperationEvent{}}
-	st, events, err := s.eventsOf(*in.StackName)
-	if err != nil {
-		return nil, err
-	}
-	if in.ChangeSetName != nil {
-		return out, nil
-	}
-	failedOnly := in.Filters != nil && aws.ToBool(in.Filters.FailedEvents)
-	events = slices.DeleteFunc(events, func(e event) bool {
-		return failedOnly && !(record{Status: e.Status}).failed() || in.OperationId != nil && e.Operation != *in.OperationId
-	})
-	events, out.NextToken, err = page(events, in.NextToken)
-	for _, e := range events {
-		kind := types.EventTypeStackEvent
-		if (record{Status: e.Status}).failed() && e.Type != stackType {
-			kind = types.EventTypeProvisioningError
-		}
-		out.OperationEvents = append(out.OperationEvents, types.OperationEvent{
-			StackId: aws.String(st.ID), EventId: aws.String(e.ID), EventType: kind, Timestamp: aws.Time(e.At), OperationId: text(e.Operation),
-			LogicalResourceId: aws.String(e.LogicalID), PhysicalResourceId: text(e.PhysicalID), ResourceType: aws.String(e.Type),
-			ResourceStatus: e.Status, ResourceStatusReason: text(e.Reason), ResourceProperties: text(e.Properties), ClientRequestToken: text(e.Token),
-		})
-	}
-	return out, err
-}
-
 // ListStackResources lists a stack's resources.
 func (s *Service) ListStackResources(_ context.Context, in *cloudformation.ListStackResourcesInput) (*cloudformation.ListStackResourcesOutput, error) {
 	_, records, err := s.snapshot(aws.ToString(in.StackName))
@@ -219,7 +197,7 @@ func (s *Service) ListStackResources(_ context.Context, in *cloudformation.ListS
 		out.StackResourceSummaries = append(out.StackResourceSummaries, types.StackResourceSummary{
 			LogicalResourceId: aws.String(rec.LogicalID), PhysicalResourceId: text(rec.physicalID()), ResourceType: aws.String(rec.Type),
 			LastUpdatedTimestamp: aws.Time(rec.At), ResourceStatus: rec.Status, ResourceStatusReason: text(rec.Reason),
-			DriftInformation: &types.StackResourceDriftInformationSummary{StackResourceDriftStatus: types.StackResourceDriftStatusNotChecked},
+			DriftInformation: &types.StackResourceDriftInformationSummary{StackResourceDriftStatus: rec.Drift.status(), LastCheckTimestamp: rec.Drift.checked()},
 		})
 	}
 	out.StackResourceSummaries, out.NextToken, err = page(out.StackResourceSummaries, in.NextToken)
@@ -239,7 +217,7 @@ func (s *Service) DescribeStackResource(_ context.Context, in *cloudformation.De
 	d := &types.StackResourceDetail{
 		StackId: aws.String(st.ID), StackName: aws.String(st.Name), LogicalResourceId: aws.String(rec.LogicalID), PhysicalResourceId: text(rec.physicalID()),
 		ResourceType: aws.String(rec.Type), LastUpdatedTimestamp: aws.Time(rec.At), ResourceStatus: rec.Status, ResourceStatusReason: text(rec.Reason),
-		DriftInformation: &types.StackResourceDriftInformation{StackResourceDriftStatus: types.StackResourceDriftStatusNotChecked},
+		DriftInformation: &types.StackResourceDriftInformation{StackResourceDriftStatus: rec.Drift.status(), LastCheckTimestamp: rec.Drift.checked()},
 		Metadata:         aws.String("{}"),
 	}
 	if rec.Live != nil && rec.Live.Metadata != nil {
@@ -283,7 +261,7 @@ func (s *Service) DescribeStackResources(_ context.Context, in *cloudformation.D
 		out.StackResources = append(out.StackResources, types.StackResource{
 			StackId: aws.String(st.ID), StackName: aws.String(st.Name), LogicalResourceId: aws.String(rec.LogicalID), PhysicalResourceId: text(rec.physicalID()),
 			ResourceType: aws.String(rec.Type), Timestamp: aws.Time(rec.At), ResourceStatus: rec.Status, ResourceStatusReason: text(rec.Reason),
-			DriftInformation: &types.StackResourceDriftInformation{StackResourceDriftStatus: types.StackResourceDriftStatusNotChecked},
+			DriftInformation: &types.StackResourceDriftInformation{StackResourceDriftStatus: rec.Drift.status(), LastCheckTimestamp: rec.Drift.checked()},
 		})
 	}
 	return out, nil

@@ -27,10 +27,19 @@ func (s *Service) typeFor(name string) resource.Type {
 // checkProperties checks what a template gives a resource.
 func (s *Service) checkProperties(id string, written template.Resource) error {
 	if err := s.typeFor(written.Type).Check(id, written.Properties); err != nil {
-		return invalid("%s", err)
+		return &refusedResource{invalid("%s", err), id, written.Type}
 	}
 	return nil
 }
+
+// refusedResource is the error for a resource whose properties are wrong.
+type refusedResource struct {
+	error
+	id, typeName string
+}
+
+// Unwrap returns the error as CloudFormation answers it.
+func (r *refusedResource) Unwrap() error { return r.error }
 
 // replaces reports whether a property's change replaces the resource.
 func replaces(kind resource.Type, name string) bool { return slices.Contains(kind.CreateOnly, name) }

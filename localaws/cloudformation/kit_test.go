@@ -18,6 +18,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	sdkssm "github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/smithy-go"
 
 	"github.com/tasuki-dev/tasuki/localaws/cloudformation"
 	"github.com/tasuki-dev/tasuki/localaws/cloudformation/resource"
@@ -44,6 +45,7 @@ type world struct {
 
 	mu   sync.Mutex
 	step cloudformation.Step
+	late time.Duration // how far the service's clock is ahead
 }
 
 func newWorld(t testing.TB) *world {
@@ -70,7 +72,7 @@ func (w *world) start() {
 	w.rested = make(chan string, 100)
 	w.Service = cloudformation.New(cloudformation.Options{
 		Store: w.store, Account: account, Region: region, Types: w.things.types(), AWS: w.aws, RollbackValues: w.fresh,
-		Endpoint: func() string { return "http://localhost" }, Events: rests(w.rested),
+		Endpoint: func() string { return "http://localhost" }, Events: rests(w.rested), Now: w.now,
 		Step: func(ctx context.Context, at cloudformation.Point) error {
 			w.mu.Lock()
 			step := w.step
@@ -84,6 +86,20 @@ func (w *world) start() {
 	if err := w.Resume(); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// now is the service's clock.
+func (w *world) now() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Now().Add(w.late)
+}
+
+// pass has days pass.
+func (w *world) pass(days int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.late += time.Duration(days) * 24 * time.Hour
 }
 
 // restart ends the service in the middle of what it does, and starts another.
@@ -314,10 +330,10 @@ func (s *things) types() map[string]resource.Type {
 		Properties: map[string]resource.Property{"Name": value, "Value": value, "Fixed": value, "Tags": {Kind: resource.List, Of: &resource.Property{Kind: resource.Map, Of: &value}}},
 		CreateOnly: []string{"Name", "Fixed"},
 		Attributes: []string{"Answer", "Id", "Value"},
-		Create:     s.create, Update: s.update, Delete: s.delete,
+		Create:     s.create, Update: s.update, Delete: s.delete, Read: s.read,
 	}
 	custom := plain
-	custom.Name, custom.Properties, custom.CreateOnly = "Custom::Thing", nil, nil
+	custom.Name, custom.Properties, custom.CreateOnly, custom.Read = "Custom::Thing", nil, nil, nil
 	return map[string]resource.Type{plain.Name: plain, custom.Name: custom}
 }
 
@@ -378,6 +394,19 @@ func (s *things) delete(_ context.Context, r resource.Request) error {
 	s.log("delete %s %s", r.LogicalID, r.PhysicalID)
 	delete(s.all, r.PhysicalID)
 	return nil
+}
+
+func (s *things) read(_ context.Context, r resource.Request) (map[string]any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch t := s.all[r.PhysicalID]; {
+	case t == nil:
+		return nil, &smithy.GenericAPIError{Code: "ResourceNotFoundException", Message: r.PhysicalID + " does not exist"}
+	case t.properties["Value"] == "secret":
+		return nil, errors.New("it may not be read")
+	default:
+		return maps.Clone(t.properties), nil
+	}
 }
 
 // did returns what was done since it was last asked.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tasuki-dev/tasuki/localaws/cloudformation/template"
 	"github.com/tasuki-dev/tasuki/localaws/state"
+	"github.com/tasuki-dev/tasuki/localaws/wire"
 )
 
 // operation is what is being done to a stack.
@@ -22,6 +23,11 @@ type operation struct {
 	Kind    types.OperationType
 	Stage   stage
 	Started time.Time
+
+	// Turned is what the operation has become without being asked to: a rollback, or the
+	// deletion of a stack that was being created. Its events have an id of their own.
+	Turned *task               `json:",omitempty"`
+	Began  types.OperationType `json:",omitempty"` // what Kind was before it turned
 
 	OnFailure            types.OnStackFailure `json:",omitempty"` // of a creation or an update; "" for ROLLBACK
 	RetainExceptOnCreate bool                 `json:",omitempty"`
@@ -44,6 +50,11 @@ const (
 	stageUndo        stage = "undo"         // delete all that a creation made
 	stageDelete      stage = "delete"       // delete all
 )
+
+// become notes that the operation is now told as another one.
+func (o *operation) become(kind types.OperationType) {
+	o.Began, o.Turned = o.Kind, &task{wire.NewID(), kind}
+}
 
 // mark is how a record says that its resource is through with a stage.
 func (o *operation) mark() string { return o.ID + "/" + string(o.Stage) }
@@ -183,10 +194,11 @@ func (r *run) turn(change func(tx *state.Tx, st *stack) (status types.StackStatu
 // final reports whether an operation ends with a status.
 func final(status types.StackStatus) bool { return !strings.HasSuffix(string(status), "_IN_PROGRESS") }
 
-// next goes on with another stage.
-func (r *run) next(stage stage, status types.StackStatus, reason string) error {
+// next goes on with another stage, by which the operation becomes one of another kind.
+func (r *run) next(stage stage, kind types.OperationType, status types.StackStatus, reason string) error {
 	return r.turn(func(_ *state.Tx, st *stack) (types.StackStatus, string, error) {
 		st.Operation.Stage = stage
+		st.Operation.become(kind)
 		return status, reason, nil
 	})
 }

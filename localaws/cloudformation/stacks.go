@@ -2,6 +2,7 @@ package cloudformation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 
@@ -50,20 +51,22 @@ func (s *Service) CreateStack(ctx context.Context, in *cloudformation.CreateStac
 	if aws.ToBool(in.DisableRollback) {
 		operation.OnFailure = types.OnStackFailureDoNothing
 	}
-	id, err := s.begin(name, in.ClientRequestToken, func(tx *state.Tx, existing *stack) (*admission, error) {
+	id, operationID, err := s.begin(name, in.ClientRequestToken, func(tx *state.Tx, existing *stack) (*admission, error) {
 		if existing != nil {
 			return nil, wire.Errorf("AlreadyExistsException", "Stack [%s] already exists", name)
 		}
 		st.Deployed, st.TerminationProtection, st.DisableRollback = *revision, aws.ToBool(in.EnableTerminationProtection), aws.ToBool(in.DisableRollback)
-		return &admission{st, operation, types.StackStatusCreateInProgress, userInitiated}, s.names.Put(tx, name, st.ID)
+		return &admission{st: st, operation: operation, status: types.StackStatusCreateInProgress, reason: userInitiated}, s.names.Put(tx, name, st.ID)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &cloudformation.CreateStackOutput{StackId: aws.String(id)}, nil
+	return &cloudformation.CreateStackOutput{StackId: aws.String(id), OperationId: aws.String(operationID)}, nil
 }
 
-// UpdateStack begins to make a stack what a template says.
+// UpdateStack begins to make a stack what a template says. Where another operation has
+// changed the stack while the update was planned, it is planned again: what the request
+// leaves out is as the stack has it when the update begins.
 func (s *Service) UpdateStack(ctx context.Context, in *cloudformation.UpdateStackInput) (*cloudformation.UpdateStackOutput, error) {
 	if err := s.refuseOptions(map[string]bool{
 		"ResourceTypes": in.ResourceTypes != nil, "StackPolicyBody": in.StackPolicyBody != nil, "StackPolicyURL": in.StackPolicyURL != nil,
@@ -71,43 +74,59 @@ func (s *Service) UpdateStack(ctx context.Context, in *cloudformation.UpdateStac
 	}, in.RollbackConfiguration, in.DeploymentConfig); err != nil {
 		return nil, err
 	}
+	for {
+		id, operationID, err := s.planAndUpdate(ctx, in)
+		if errors.Is(err, errPlanIsOld) && ctx.Err() == nil {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return &cloudformation.UpdateStackOutput{StackId: aws.String(id), OperationId: aws.String(operationID)}, nil
+	}
+}
+
+// errPlanIsOld says that the stack is not what an update was planned on any more.
+var errPlanIsOld = errors.New("the stack has changed since the update was planned")
+
+// planAndUpdate plans an update on the stack as it is and begins it, or changes nothing
+// and returns errPlanIsOld. It returns the stack's ARN and
+// the operation's id.
+func (s *Service) planAndUpdate(ctx context.Context, in *cloudformation.UpdateStackInput) (id, operationID string, err error) {
 	st, records, err := s.snapshot(aws.ToString(in.StackName))
 	if err != nil {
-		return nil, err
+		return "", "", err
 	}
 	if st.asked(in.ClientRequestToken) {
-		return &cloudformation.UpdateStackOutput{StackId: aws.String(st.ID)}, nil
+		return st.ID, st.lastOperationID(), nil
 	}
 	if err := updatable(st, aws.ToBool(in.DisableRollback)); err != nil {
-		return nil, err
+		return "", "", err
 	}
 	revision, t, err := s.revise(ctx, draft{
 		body: in.TemplateBody, url: in.TemplateURL, usePrevious: in.UsePreviousTemplate, parameters: in.Parameters, tags: in.Tags,
 		capabilities: in.Capabilities, roleARN: in.RoleARN, notificationARNs: in.NotificationARNs,
 	}, &st.Deployed)
 	if err != nil {
-		return nil, err
+		return "", "", err
 	}
 	planned, err := s.plan(&st, revision, t, records)
 	if err != nil {
-		return nil, err
+		return "", "", err
 	}
 	if !planned.Differs {
-		return nil, invalid("No updates are to be performed.")
+		return "", "", invalid("No updates are to be performed.")
 	}
-	_, err = s.begin(st.ID, in.ClientRequestToken, func(tx *state.Tx, existing *stack) (*admission, error) {
+	return s.begin(st.ID, in.ClientRequestToken, func(tx *state.Tx, existing *stack) (*admission, error) {
 		if existing == nil {
 			return nil, invalid("Stack [%s] does not exist", st.Name)
 		}
-		if err := s.forgetChangeSets(tx, existing.ID); err != nil { // they were made of what the stack was
-			return nil, err
+		admitted, err := s.update(*existing, *revision, "", aws.ToBool(in.DisableRollback), aws.ToBool(in.RetainExceptOnCreate))
+		if err == nil && existing.lastOperationID() != st.lastOperationID() {
+			return nil, errPlanIsOld
 		}
-		return s.update(*existing, *revision, "", aws.ToBool(in.DisableRollback), aws.ToBool(in.RetainExceptOnCreate))
+		return admitted, err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &cloudformation.UpdateStackOutput{StackId: aws.String(st.ID)}, nil
 }
 
 // update admits an update of a stack that is there.
@@ -124,7 +143,7 @@ func (s *Service) update(st stack, revision revision, changeSetID string, disabl
 	if disableRollback {
 		operation.OnFailure = types.OnStackFailureDoNothing
 	}
-	return &admission{st, operation, types.StackStatusUpdateInProgress, userInitiated}, nil
+	return &admission{st: st, operation: operation, status: types.StackStatusUpdateInProgress, reason: userInitiated}, nil
 }
 
 // settled reports whether a stack is at rest with all that its template has.
@@ -154,7 +173,7 @@ func (s *Service) DeleteStack(_ context.Context, in *cloudformation.DeleteStackI
 		return nil, err
 	}
 	creating := "" // the ARN of a stack that is still being created
-	_, err := s.begin(aws.ToString(in.StackName), in.ClientRequestToken, func(tx *state.Tx, st *stack) (*admission, error) {
+	_, _, err := s.begin(aws.ToString(in.StackName), in.ClientRequestToken, func(tx *state.Tx, st *stack) (*admission, error) {
 		switch {
 		case st == nil || st.Status == types.StackStatusDeleteComplete || st.Status == types.StackStatusDeleteInProgress:
 			return nil, nil
@@ -163,6 +182,7 @@ func (s *Service) DeleteStack(_ context.Context, in *cloudformation.DeleteStackI
 		case st.Status == types.StackStatusCreateInProgress:
 			creating = st.ID
 			st.Operation.Deleting, st.LastToken = true, aws.ToString(in.ClientRequestToken)
+			st.Operation.become(types.OperationTypeDeleteStack)
 			return nil, s.tell(tx, st, types.StackStatusDeleteInProgress, userInitiated)
 		case st.Operation != nil:
 			return nil, invalid("Stack [%s] cannot be deleted while in status %s", st.ID, st.Status)
@@ -177,9 +197,9 @@ func (s *Service) DeleteStack(_ context.Context, in *cloudformation.DeleteStackI
 			}
 		}
 		st.DeletionMode = string(in.DeletionMode)
-		return &admission{*st, operation{
+		return &admission{st: *st, operation: operation{
 			Kind: types.OperationTypeDeleteStack, Stage: stageDelete, Keep: in.RetainResources, Force: in.DeletionMode == types.DeletionModeForceDeleteStack,
-		}, types.StackStatusDeleteInProgress, userInitiated}, nil
+		}, status: types.StackStatusDeleteInProgress, reason: userInitiated}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -192,7 +212,7 @@ func (s *Service) DeleteStack(_ context.Context, in *cloudformation.DeleteStackI
 
 // ContinueUpdateRollback tries a rollback again that has failed.
 func (s *Service) ContinueUpdateRollback(_ context.Context, in *cloudformation.ContinueUpdateRollbackInput) (*cloudformation.ContinueUpdateRollbackOutput, error) {
-	_, err := s.begin(aws.ToString(in.StackName), in.ClientRequestToken, func(tx *state.Tx, st *stack) (*admission, error) {
+	_, _, err := s.begin(aws.ToString(in.StackName), in.ClientRequestToken, func(tx *state.Tx, st *stack) (*admission, error) {
 		switch {
 		case st == nil:
 			return nil, invalid("Stack [%s] does not exist", aws.ToString(in.StackName))
@@ -208,7 +228,8 @@ func (s *Service) ContinueUpdateRollback(_ context.Context, in *cloudformation.C
 				return nil, invalid("The resources to skip must be in UPDATE_FAILED state: [%s]", id)
 			}
 		}
-		return &admission{*st, operation{Kind: types.OperationTypeContinueRollback, Stage: stageRevert, Skip: in.ResourcesToSkip}, types.StackStatusUpdateRollbackInProgress, userInitiated}, nil
+		operation := operation{Kind: types.OperationTypeContinueRollback, Stage: stageRevert, Skip: in.ResourcesToSkip}
+		return &admission{st: *st, operation: operation, status: types.StackStatusUpdateRollbackInProgress, reason: userInitiated}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -221,7 +242,7 @@ func (s *Service) RollbackStack(_ context.Context, in *cloudformation.RollbackSt
 	if err := s.refuseOptions(nil, nil, in.DeploymentConfig); err != nil {
 		return nil, err
 	}
-	id, err := s.begin(aws.ToString(in.StackName), in.ClientRequestToken, func(_ *state.Tx, st *stack) (*admission, error) {
+	id, operationID, err := s.begin(aws.ToString(in.StackName), in.ClientRequestToken, func(_ *state.Tx, st *stack) (*admission, error) {
 		if st == nil {
 			return nil, invalid("Stack [%s] does not exist", aws.ToString(in.StackName))
 		}
@@ -233,12 +254,12 @@ func (s *Service) RollbackStack(_ context.Context, in *cloudformation.RollbackSt
 		case st.Stable == nil:
 			operation.Stage, status = stageUndo, types.StackStatusRollbackInProgress
 		}
-		return &admission{*st, operation, status, userInitiated}, nil
+		return &admission{st: *st, operation: operation, status: status, reason: userInitiated}, nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &cloudformation.RollbackStackOutput{StackId: aws.String(id)}, nil
+	return &cloudformation.RollbackStackOutput{StackId: aws.String(id), OperationId: aws.String(operationID)}, nil
 }
 
 // UpdateTerminationProtection says whether a stack may be deleted.

@@ -21,6 +21,7 @@ type tables struct {
 	resources  state.Table[record]    // by partKey of the stack's ARN and the logical id
 	events     state.Table[event]     // by partKey of the stack's ARN and the time
 	changeSets state.Table[changeSet] // by partKey of the stack's ARN and the change set's
+	detections state.Table[detection] // by partKey of the stack's ARN and the time
 }
 
 func newTables() tables {
@@ -30,6 +31,7 @@ func newTables() tables {
 		resources:  state.Table[record]{Name: "cloudformation.resources"},
 		events:     state.Table[event]{Name: "cloudformation.events"},
 		changeSets: state.Table[changeSet]{Name: "cloudformation.changesets"},
+		detections: state.Table[detection]{Name: "cloudformation.detections"},
 	}
 }
 
@@ -54,6 +56,9 @@ type stack struct {
 	DisableRollback       bool      `json:",omitempty"` // as the last operation was told
 	DeletionMode          string    `json:",omitempty"`
 	LastToken             string    `json:",omitempty"` // of the last operation, from whoever asked for it
+
+	Drift        types.StackDriftStatus `json:",omitempty"` // as it was last detected
+	DriftChecked time.Time              `json:",omitzero"`
 
 	Operation *operation `json:",omitempty"` // under way; nil for none
 	Last      *operation `json:",omitempty"` // the one before
@@ -144,6 +149,7 @@ type record struct {
 	Touched bool      `json:",omitempty"` // since the stack was last at rest
 	Tried   *deployed `json:",omitempty"` // what an update that failed would have made of it
 	Token   string    `json:",omitempty"` // of the call that is under way
+	Drift   *drift    `json:",omitempty"` // as it was last detected; nil since the resource was changed
 	Done    string    `json:",omitempty"` // the operation and the stage that the resource is through with: see operation.mark
 }
 
@@ -168,7 +174,8 @@ func (r record) failed() bool {
 type event struct {
 	ID         string
 	At         time.Time
-	Operation  string `json:",omitempty"`
+	Operation  string              `json:",omitempty"`
+	Kind       types.OperationType `json:",omitempty"` // of the operation
 	LogicalID  string
 	PhysicalID string `json:",omitempty"`
 	Type       string
@@ -224,13 +231,17 @@ func eventKey(stackID string, at time.Time) string {
 	return partKey(stackID, fmt.Sprintf("%019d", at.UnixMilli()))
 }
 
-// tell writes a stack's status and its event. It returns the event to publish when
-// the transaction is committed.
+// tell writes a stack's status and its event, as one of what is being done to it.
 func (s *Service) tell(tx *state.Tx, st *stack, status types.StackStatus, reason string) error {
+	return s.tellAs(tx, st, st.task(), status, reason)
+}
+
+// tellAs writes a stack's status and its event, as one of a task.
+func (s *Service) tellAs(tx *state.Tx, st *stack, of task, status types.StackStatus, reason string) error {
 	st.Status, st.Reason = status, reason
 	at := s.clock.now()
 	e := event{
-		ID: wire.NewID(), At: at, Operation: st.operationID(), LogicalID: st.Name, PhysicalID: st.ID, Type: stackType,
+		ID: wire.NewID(), At: at, Operation: of.ID, Kind: of.Kind, LogicalID: st.Name, PhysicalID: st.ID, Type: stackType,
 		Status: types.ResourceStatus(status), Reason: reason, Token: st.LastToken,
 	}
 	if err := s.events.Put(tx, eventKey(st.ID, at), e); err != nil {
@@ -253,7 +264,7 @@ func (s *Service) publish(st stack) {
 
 // tellResource writes a resource's status and its event.
 func (s *Service) tellResource(tx *state.Tx, st *stack, r *record, status types.ResourceStatus, reason string) error {
-	r.Status, r.Reason, r.At = status, reason, s.clock.now()
+	r.Status, r.Reason, r.At, r.Drift = status, reason, s.clock.now(), nil
 	physical := r.physicalID()
 	if err := s.tellPhysical(tx, st, r.At, r.LogicalID, r.Type, physical, status, reason, r.Live); err != nil {
 		return err
@@ -264,10 +275,11 @@ func (s *Service) tellResource(tx *state.Tx, st *stack, r *record, status types.
 // tellPhysical writes an event of a resource, and not its status: that of one which
 // has been replaced already.
 func (s *Service) tellPhysical(tx *state.Tx, st *stack, at time.Time, logicalID, typeName, physicalID string, status types.ResourceStatus, reason string, d *deployed) error {
+	of := st.task()
 	e := event{
 		ID:        fmt.Sprintf("%s-%s-%s", logicalID, status, at.Format("2006-01-02T15:04:05.000Z")),
 		At:        at,
-		Operation: st.operationID(), LogicalID: logicalID, PhysicalID: physicalID, Type: typeName, Status: status, Reason: reason, Token: st.LastToken,
+		Operation: of.ID, Kind: of.Kind, LogicalID: logicalID, PhysicalID: physicalID, Type: typeName, Status: status, Reason: reason, Token: st.LastToken,
 	}
 	if d != nil {
 		b, err := json.Marshal(d.Properties)
@@ -279,6 +291,7 @@ func (s *Service) tellPhysical(tx *state.Tx, st *stack, at time.Time, logicalID,
 	return s.events.Put(tx, eventKey(st.ID, at), e)
 }
 
+// operationID returns the id of the operation under way, or "".
 func (st *stack) operationID() string {
 	if st.Operation != nil {
 		return st.Operation.ID
@@ -292,6 +305,30 @@ func (st *stack) lastOperationID() string {
 		return st.Last.ID
 	}
 	return st.operationID()
+}
+
+// task is an operation as CloudFormation tells of it: what one of ours turns into by
+// itself, as a rollback, is another one.
+type task struct {
+	ID   string
+	Kind types.OperationType
+}
+
+// tasks returns what an operation is told as, the last first.
+func (o *operation) tasks() []task {
+	found := []task{{o.ID, o.Kind}}
+	if o.Turned != nil {
+		found = []task{*o.Turned, {o.ID, o.Began}}
+	}
+	return found
+}
+
+// task returns what is being done to the stack.
+func (st *stack) task() task {
+	if st.Operation == nil {
+		return task{}
+	}
+	return st.Operation.tasks()[0]
 }
 
 // sortedRecords returns records in the order of their logical ids.

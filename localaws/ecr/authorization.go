@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 
 	"github.com/tasuki-dev/tasuki/localaws/state"
+	"github.com/tasuki-dev/tasuki/localaws/wire"
 )
 
 // How long what is signed is good for: a token as ECR documents it for
@@ -85,8 +86,30 @@ func (s signer) mac(statement, expiry string) []byte {
 	return h.Sum(nil)
 }
 
-// loginStatement is what a password says.
-func (s *Service) loginStatement() string { return "login " + s.account }
+// loginStatement is what a password says: whom it was given to.
+func (s *Service) loginStatement(principal string) string {
+	return "login " + s.account + " " + principal
+}
+
+// password returns what a principal logs in with until a time. It names the principal,
+// so that what is pushed and pulled with it is the principal's doing.
+func (s *Service) password(principal string, expires time.Time) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(principal)) + "." + s.signer.sign(s.loginStatement(principal), expires)
+}
+
+// checkPassword returns the principal that a password was given to.
+func (s *Service) checkPassword(password string, now time.Time) (principal string, err error) {
+	encoded, signature, _ := strings.Cut(password, ".")
+	name, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err != nil {
+		return "", errSignature
+	}
+	principal = string(name)
+	if err := s.signer.check(s.loginStatement(principal), signature, now); err != nil {
+		return "", err
+	}
+	return principal, nil
+}
 
 // downloadStatement is what a download URL's signature says.
 func downloadStatement(path string) string { return "download " + path }
@@ -95,9 +118,9 @@ func downloadStatement(path string) string { return "download " + path }
 const downloadQuery = "signature"
 
 // getAuthorizationToken leaves registryIds aside, as AWS does since it deprecated them.
-func (s *Service) getAuthorizationToken(_ context.Context, _ *api.GetAuthorizationTokenInput) (*api.GetAuthorizationTokenOutput, error) {
+func (s *Service) getAuthorizationToken(ctx context.Context, _ *api.GetAuthorizationTokenInput) (*api.GetAuthorizationTokenOutput, error) {
 	expires := time.Now().Add(tokenLifetime).Truncate(time.Second)
-	password := s.signer.sign(s.loginStatement(), expires)
+	password := s.password(wire.Caller(ctx), expires)
 	return &api.GetAuthorizationTokenOutput{AuthorizationData: []types.AuthorizationData{{
 		AuthorizationToken: aws.String(base64.StdEncoding.EncodeToString([]byte(registryUser + ":" + password))),
 		ExpiresAt:          aws.Time(expires),
@@ -117,9 +140,25 @@ func (s *Service) admit(r *http.Request) error {
 	if signature := r.URL.Query().Get(downloadQuery); signature != "" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		return s.signer.check(downloadStatement(r.URL.Path), signature, time.Now())
 	}
+	_, err := s.login(r)
+	return err
+}
+
+// login returns the principal that a request to the registry is from.
+func (s *Service) login(r *http.Request) (principal string, err error) {
 	user, password, _ := r.BasicAuth()
 	if user != registryUser {
-		return errSignature
+		return "", errSignature
 	}
-	return s.signer.check(s.loginStatement(), password, time.Now())
+	return s.checkPassword(password, time.Now())
+}
+
+// Principal returns who a request to the registry is from, by the token that it was
+// given; "" where it has no good one.
+func (s *Service) Principal(r *http.Request) string {
+	principal, err := s.login(r)
+	if err != nil {
+		return ""
+	}
+	return principal
 }

@@ -31,28 +31,46 @@ func newService(t *testing.T) (*Service, *state.Store) {
 func TestSignaturesExpire(t *testing.T) {
 	s, _ := newService(t)
 	now := time.Now()
-	password := s.signer.sign(s.loginStatement(), now.Add(tokenLifetime))
+	signature := s.signer.sign(s.loginStatement("local"), now.Add(tokenLifetime))
 	for _, c := range []struct {
 		statement string
 		at        time.Time
 		want      error
 	}{
-		{s.loginStatement(), now, nil},
-		{s.loginStatement(), now.Add(tokenLifetime - time.Minute), nil},
-		{s.loginStatement(), now.Add(tokenLifetime), errExpired},
+		{s.loginStatement("local"), now, nil},
+		{s.loginStatement("local"), now.Add(tokenLifetime - time.Minute), nil},
+		{s.loginStatement("local"), now.Add(tokenLifetime), errExpired},
+		{s.loginStatement("somebody else"), now, errSignature},
 		{downloadStatement("/v2/x"), now, errSignature},
 	} {
-		if err := s.signer.check(c.statement, password, c.at); !errors.Is(err, c.want) {
+		if err := s.signer.check(c.statement, signature, c.at); !errors.Is(err, c.want) {
 			t.Errorf("%s at %v: got %v, want %v", c.statement, c.at, err, c.want)
 		}
 	}
 
 	r := httptest.NewRequest(http.MethodGet, "/v2/", nil)
-	r.SetBasicAuth(registryUser, s.signer.sign(s.loginStatement(), now.Add(-time.Second)))
+	r.SetBasicAuth(registryUser, s.password("local", now.Add(-time.Second)))
 	w := httptest.NewRecorder()
 	s.Registry().ServeHTTP(w, r)
 	if w.Code != http.StatusUnauthorized || !strings.Contains(w.Body.String(), "Your authorization token has expired.") {
 		t.Errorf("status %d: %s", w.Code, w.Body)
+	}
+}
+
+func TestPasswordsSayWhomTheyWereGivenTo(t *testing.T) {
+	s, _ := newService(t)
+	now := time.Now()
+	for _, principal := range []string{"local", "assumed-role/ci/run.1", ""} {
+		password := s.password(principal, now.Add(tokenLifetime))
+		if got, err := s.checkPassword(password, now); err != nil || got != principal {
+			t.Errorf("the password of %q is %q's (%v)", principal, got, err)
+		}
+		_, signature, _ := strings.Cut(password, ".")
+		for _, forged := range []string{signature, "." + signature + "x", "b3RoZXI." + signature, "!." + signature} {
+			if got, err := s.checkPassword(forged, now); !errors.Is(err, errSignature) || got != "" {
+				t.Errorf("%s is taken for %q's (%v)", forged, got, err)
+			}
+		}
 	}
 }
 

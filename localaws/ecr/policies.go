@@ -3,6 +3,9 @@ package ecr
 import (
 	"context"
 	"encoding/json"
+	"path"
+	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	api "github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -15,7 +18,8 @@ import (
 const longestPolicy = 10240
 
 // checkPolicy checks that a text has the form of an IAM resource policy: JSON with a
-// Statement, each with an Effect and an Action. Nothing enforces it here; doctor reads it.
+// Statement, each with an Effect and an Action. All that is enforced of it here is what
+// [deniesLambda] says.
 func checkPolicy(text *string) error {
 	if text == nil || len(*text) > longestPolicy {
 		return invalidParameter("policyText", "Member must have length less than or equal to 10240")
@@ -48,6 +52,66 @@ func checkPolicy(text *string) error {
 		}
 	}
 	return nil
+}
+
+// pullActions is what Lambda does to pull an image.
+var pullActions = []string{"ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}
+
+// deniesLambda reports whether a repository's policy denies Lambda to pull, in a statement
+// without conditions. That it allows nothing denies nothing: Lambda adds the permission
+// itself where the caller may do that, and here all callers may.
+func deniesLambda(policy string) bool {
+	type statement struct {
+		Effect            string
+		Principal         any
+		Action, NotAction any
+		Condition         map[string]any
+	}
+	var p struct{ Statement json.RawMessage }
+	var statements []statement
+	if policy == "" || json.Unmarshal([]byte(policy), &p) != nil {
+		return false
+	}
+	if json.Unmarshal(p.Statement, &statements) != nil {
+		statements = make([]statement, 1)
+		if json.Unmarshal(p.Statement, &statements[0]) != nil {
+			return false
+		}
+	}
+	for _, st := range statements {
+		isLambda := st.Principal == "*"
+		if kinds, ok := st.Principal.(map[string]any); ok {
+			services := textsOf(kinds["Service"])
+			isLambda = slices.Contains(services, "lambda.amazonaws.com") || slices.Contains(services, "*") || slices.Contains(textsOf(kinds["AWS"]), "*")
+		}
+		if st.Effect != "Deny" || !isLambda || len(st.Condition) > 0 {
+			continue
+		}
+		for _, action := range pullActions {
+			matches := func(pattern string) bool {
+				matched, _ := path.Match(strings.ToLower(pattern), strings.ToLower(action)) // '*' and '?' mean the same
+				return matched
+			}
+			if slices.ContainsFunc(textsOf(st.Action), matches) || st.NotAction != nil && !slices.ContainsFunc(textsOf(st.NotAction), matches) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// textsOf returns the texts of a policy's element, which are a list or stand alone.
+func textsOf(element any) (texts []string) {
+	if text, ok := element.(string); ok {
+		return []string{text}
+	}
+	list, _ := element.([]any)
+	for _, member := range list {
+		if text, ok := member.(string); ok {
+			texts = append(texts, text)
+		}
+	}
+	return texts
 }
 
 // text is one of the documents that a repository may have: where it is kept, and

@@ -713,3 +713,29 @@ func TestResolve(t *testing.T) {
 		t.Errorf("%v: another layer", err)
 	}
 }
+
+// Nothing is enforced of a repository's policy but that it denies Lambda to pull.
+func TestResolveDeniesLambdaWhatThePolicyDenies(t *testing.T) {
+	e := newEndpoint(t)
+	e.repository(t, "orders")
+	e.push(t, "orders:v1", randomImage(t))
+	for statement, denied := range map[string]bool{
+		`{"Effect":"Deny","Principal":"*","Action":"ecr:*"}`: true,
+		`[{"Effect":"Deny","Principal":{"Service":["ecs.amazonaws.com","lambda.amazonaws.com"]},"Action":["ecr:PutImage","ecr:getdownloadurlforlayer"]}]`: true,
+		`{"Effect":"Deny","Principal":{"AWS":"*"},"NotAction":"ecr:PutImage"}`:                                                                            true,
+		`{"Effect":"Deny","Principal":"*","NotAction":"ecr:*"}`:                                                                                           false,
+		`{"Effect":"Deny","Principal":"*","Action":"ecr:PutImage"}`:                                                                                       false,
+		`{"Effect":"Deny","Principal":{"Service":"ecs.amazonaws.com"},"Action":"ecr:*"}`:                                                                  false,
+		`{"Effect":"Deny","Principal":"*","Action":"ecr:*","Condition":{"Bool":{"aws:SecureTransport":"false"}}}`:                                         false,
+		`{"Effect":"Allow","Principal":{"Service":"ecs.amazonaws.com"},"Action":"ecr:*"}`:                                                                 false,
+		`{"Effect":"Deny","NotPrincipal":{"Service":"lambda.amazonaws.com"},"Action":"ecr:*"}`:                                                            false,
+	} {
+		if _, err := e.SetRepositoryPolicy(t.Context(), &api.SetRepositoryPolicyInput{RepositoryName: aws.String("orders"), PolicyText: aws.String(`{"Statement":` + statement + `}`)}); err != nil {
+			t.Fatal(err)
+		}
+		_, _, _, err := e.service.Resolve(t.Context(), "000000000000.dkr.ecr.eu-west-1.amazonaws.com/orders:v1")
+		if errors.Is(err, ecr.ErrLambdaDenied) != denied || !denied && err != nil {
+			t.Errorf("%s: %v", statement, err)
+		}
+	}
+}

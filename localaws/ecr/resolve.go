@@ -22,11 +22,14 @@ var (
 	ErrRepositoryMissing = errors.New("the repository does not exist")
 	// ErrImageMissing: the repository has no such image.
 	ErrImageMissing = errors.New("the image does not exist")
+	// ErrLambdaDenied: the repository's policy denies Lambda its images.
+	ErrLambdaDenied = errors.New("the repository's policy denies Lambda its images")
 )
 
-// Resolve returns the manifest that an image URI names, verbatim. The URI ends in
-// ":tag" or "@sha256:…", and its host is the registry's or the local endpoint's own.
-// The errors are [ErrNotHere], [ErrRepositoryMissing] and [ErrImageMissing].
+// Resolve returns the manifest that an image URI names to Lambda, verbatim. The URI ends
+// in ":tag" or "@sha256:…", and its host is the registry's or the local endpoint's own.
+// The errors are [ErrNotHere], [ErrRepositoryMissing], [ErrImageMissing] and
+// [ErrLambdaDenied].
 func (s *Service) Resolve(_ context.Context, imageURI string) (digest string, manifest []byte, mediaType string, err error) {
 	name, id, err := s.parseImageURI(imageURI)
 	if err != nil {
@@ -34,10 +37,14 @@ func (s *Service) Resolve(_ context.Context, imageURI string) (digest string, ma
 	}
 	var img image
 	err = s.store.View(func(tx *state.Tx) error {
-		if _, found, err := repositories.Get(tx, name); err != nil {
+		r, found, err := repositories.Get(tx, name)
+		switch {
+		case err != nil:
 			return err
-		} else if !found {
+		case !found:
 			return fmt.Errorf("%w: %s", ErrRepositoryMissing, imageURI)
+		case deniesLambda(r.Policy):
+			return fmt.Errorf("%w: %s", ErrLambdaDenied, imageURI)
 		}
 		var failure *types.ImageFailure
 		if img, failure, err = lookup(tx, name, id); err != nil {

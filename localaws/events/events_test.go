@@ -3,7 +3,6 @@ package events_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"slices"
 	"sync"
 	"testing"
@@ -11,13 +10,12 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	sdk "github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
-	"github.com/aws/smithy-go"
 
 	"github.com/tasuki-dev/tasuki/localaws"
 	"github.com/tasuki-dev/tasuki/localaws/events"
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 	"github.com/tasuki-dev/tasuki/localaws/state"
 )
 
@@ -29,39 +27,7 @@ type endpoint struct {
 
 func start(t *testing.T) endpoint {
 	t.Helper()
-	server, err := localaws.Start(localaws.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return endpoint{t, sdk.New(sdk.Options{
-		BaseEndpoint: aws.String(server.URL()), Region: server.Region(), Retryer: aws.NopRetryer{},
-		Credentials: credentials.NewStaticCredentialsProvider("alice", "secret", ""),
-	})}
-}
-
-// call carries out an operation that must succeed.
-func call[In, Out any](e endpoint, operation func(context.Context, *In, ...func(*sdk.Options)) (*Out, error), in *In) *Out {
-	e.Helper()
-	out, err := operation(e.Context(), in)
-	if err != nil {
-		e.Fatalf("%T: %v", in, err)
-	}
-	return out
-}
-
-// fails carries out an operation that must fail with a code.
-func fails[In, Out any](e endpoint, code string, operation func(context.Context, *In, ...func(*sdk.Options)) (*Out, error), in *In) {
-	e.Helper()
-	_, err := operation(e.Context(), in)
-	var api smithy.APIError
-	if !errors.As(err, &api) || api.ErrorCode() != code {
-		e.Errorf("%T: got %v, want %s", in, err, code)
-	}
+	return endpoint{t, sdk.NewFromConfig(localawstest.Config(localawstest.Start(t, localaws.Options{})))}
 }
 
 const queue = "arn:aws:sqs:us-east-1:000000000000:q"
@@ -69,38 +35,38 @@ const queue = "arn:aws:sqs:us-east-1:000000000000:q"
 func TestRules(t *testing.T) {
 	e := start(t)
 	name := aws.String("tag")
-	fails(e, "ResourceNotFoundException", e.DescribeRule, &sdk.DescribeRuleInput{Name: name})
-	fails(e, "ValidationException", e.PutRule, &sdk.PutRuleInput{Name: name})
-	fails(e, "InvalidEventPatternException", e.PutRule, &sdk.PutRuleInput{Name: name, EventPattern: aws.String(`{"source":[{"wildcard":"*"}]}`)})
-	fails(e, "ResourceNotFoundException", e.PutRule, &sdk.PutRuleInput{Name: name, EventBusName: aws.String("other"), ScheduleExpression: aws.String("rate(1 hour)")})
+	localawstest.Fails(e, "ResourceNotFoundException", e.DescribeRule, &sdk.DescribeRuleInput{Name: name})
+	localawstest.Fails(e, "ValidationException", e.PutRule, &sdk.PutRuleInput{Name: name})
+	localawstest.Fails(e, "InvalidEventPatternException", e.PutRule, &sdk.PutRuleInput{Name: name, EventPattern: aws.String(`{"source":[{"wildcard":"*"}]}`)})
+	localawstest.Fails(e, "ResourceNotFoundException", e.PutRule, &sdk.PutRuleInput{Name: name, EventBusName: aws.String("other"), ScheduleExpression: aws.String("rate(1 hour)")})
 	for _, schedule := range []string{"rate(0 minutes)", "rate(1 minutes)", "rate(2 hour)", "cron(* * *)", "hourly"} {
-		fails(e, "ValidationException", e.PutRule, &sdk.PutRuleInput{Name: name, ScheduleExpression: &schedule})
+		localawstest.Fails(e, "ValidationException", e.PutRule, &sdk.PutRuleInput{Name: name, ScheduleExpression: &schedule})
 	}
 	for _, schedule := range []string{"rate(1 minute)", "rate(15 minutes)", "cron(0 12 * * ? *)"} {
-		call(e, e.PutRule, &sdk.PutRuleInput{Name: name, ScheduleExpression: &schedule})
+		localawstest.Call(e, e.PutRule, &sdk.PutRuleInput{Name: name, ScheduleExpression: &schedule})
 	}
-	out := call(e, e.PutRule, &sdk.PutRuleInput{Name: name, EventPattern: aws.String(`{"source":["test"]}`), Description: aws.String("d")})
+	out := localawstest.Call(e, e.PutRule, &sdk.PutRuleInput{Name: name, EventPattern: aws.String(`{"source":["test"]}`), Description: aws.String("d")})
 	if *out.RuleArn != "arn:aws:events:us-east-1:000000000000:rule/tag" {
 		t.Errorf("its ARN is %s", *out.RuleArn)
 	}
-	if got := call(e, e.DescribeRule, &sdk.DescribeRuleInput{Name: name}); got.State != "ENABLED" || *got.EventPattern != `{"source":["test"]}` || got.ScheduleExpression != nil || *got.EventBusName != "default" {
+	if got := localawstest.Call(e, e.DescribeRule, &sdk.DescribeRuleInput{Name: name}); got.State != "ENABLED" || *got.EventPattern != `{"source":["test"]}` || got.ScheduleExpression != nil || *got.EventBusName != "default" {
 		t.Errorf("it is %+v", got)
 	}
-	call(e, e.DisableRule, &sdk.DisableRuleInput{Name: name})
-	if got := call(e, e.ListRules, &sdk.ListRulesInput{NamePrefix: aws.String("t")}).Rules; len(got) != 1 || got[0].State != "DISABLED" {
+	localawstest.Call(e, e.DisableRule, &sdk.DisableRuleInput{Name: name})
+	if got := localawstest.Call(e, e.ListRules, &sdk.ListRulesInput{NamePrefix: aws.String("t")}).Rules; len(got) != 1 || got[0].State != "DISABLED" {
 		t.Errorf("listed are %+v", got)
 	}
-	call(e, e.EnableRule, &sdk.EnableRuleInput{Name: name})
-	call(e, e.TagResource, &sdk.TagResourceInput{ResourceARN: out.RuleArn, Tags: []types.Tag{{Key: aws.String("a"), Value: aws.String("1")}, {Key: aws.String("b"), Value: aws.String("2")}}})
-	call(e, e.UntagResource, &sdk.UntagResourceInput{ResourceARN: out.RuleArn, TagKeys: []string{"a"}})
-	if got := call(e, e.ListTagsForResource, &sdk.ListTagsForResourceInput{ResourceARN: out.RuleArn}).Tags; len(got) != 1 || *got[0].Key != "b" {
+	localawstest.Call(e, e.EnableRule, &sdk.EnableRuleInput{Name: name})
+	localawstest.Call(e, e.TagResource, &sdk.TagResourceInput{ResourceARN: out.RuleArn, Tags: []types.Tag{{Key: aws.String("a"), Value: aws.String("1")}, {Key: aws.String("b"), Value: aws.String("2")}}})
+	localawstest.Call(e, e.UntagResource, &sdk.UntagResourceInput{ResourceARN: out.RuleArn, TagKeys: []string{"a"}})
+	if got := localawstest.Call(e, e.ListTagsForResource, &sdk.ListTagsForResourceInput{ResourceARN: out.RuleArn}).Tags; len(got) != 1 || *got[0].Key != "b" {
 		t.Errorf("its tags are %v", got)
 	}
 	target := types.Target{Id: aws.String("1"), Arn: aws.String(queue), RetryPolicy: &types.RetryPolicy{MaximumRetryAttempts: aws.Int32(2)}}
-	call(e, e.PutTargets, &sdk.PutTargetsInput{Rule: name, Targets: []types.Target{target}})
+	localawstest.Call(e, e.PutTargets, &sdk.PutTargetsInput{Rule: name, Targets: []types.Target{target}})
 	target.Input = aws.String(`{"x":1}`)
-	call(e, e.PutTargets, &sdk.PutTargetsInput{Rule: name, Targets: []types.Target{target}})
-	if got := call(e, e.ListTargetsByRule, &sdk.ListTargetsByRuleInput{Rule: name}).Targets; len(got) != 1 || *got[0].Input != `{"x":1}` || *got[0].RetryPolicy.MaximumRetryAttempts != 2 {
+	localawstest.Call(e, e.PutTargets, &sdk.PutTargetsInput{Rule: name, Targets: []types.Target{target}})
+	if got := localawstest.Call(e, e.ListTargetsByRule, &sdk.ListTargetsByRuleInput{Rule: name}).Targets; len(got) != 1 || *got[0].Input != `{"x":1}` || *got[0].RetryPolicy.MaximumRetryAttempts != 2 {
 		t.Errorf("its targets are %+v", got)
 	}
 	for member, edit := range map[string]func(*types.Target){
@@ -110,16 +76,16 @@ func TestRules(t *testing.T) {
 		refused := target
 		edit(&refused)
 		t.Run(member, func(t *testing.T) {
-			fails(endpoint{t, e.Client}, "NotImplemented", e.PutTargets, &sdk.PutTargetsInput{Rule: name, Targets: []types.Target{refused}})
+			localawstest.Fails(endpoint{t, e.Client}, "NotImplemented", e.PutTargets, &sdk.PutTargetsInput{Rule: name, Targets: []types.Target{refused}})
 		})
 	}
-	fails(e, "ValidationException", e.DeleteRule, &sdk.DeleteRuleInput{Name: name})
-	removed := call(e, e.RemoveTargets, &sdk.RemoveTargetsInput{Rule: name, Ids: []string{"1", "2"}})
+	localawstest.Fails(e, "ValidationException", e.DeleteRule, &sdk.DeleteRuleInput{Name: name})
+	removed := localawstest.Call(e, e.RemoveTargets, &sdk.RemoveTargetsInput{Rule: name, Ids: []string{"1", "2"}})
 	if removed.FailedEntryCount != 1 || *removed.FailedEntries[0].TargetId != "2" {
 		t.Errorf("it answers %+v", removed)
 	}
-	call(e, e.DeleteRule, &sdk.DeleteRuleInput{Name: name})
-	call(e, e.DeleteRule, &sdk.DeleteRuleInput{Name: name})
+	localawstest.Call(e, e.DeleteRule, &sdk.DeleteRuleInput{Name: name})
+	localawstest.Call(e, e.DeleteRule, &sdk.DeleteRuleInput{Name: name})
 }
 
 func TestEntriesThatAreRefused(t *testing.T) {
@@ -127,7 +93,7 @@ func TestEntriesThatAreRefused(t *testing.T) {
 	entry := func(source, detail string) types.PutEventsRequestEntry {
 		return types.PutEventsRequestEntry{Source: &source, DetailType: aws.String("t"), Detail: &detail}
 	}
-	out := call(e, e.PutEvents, &sdk.PutEventsInput{Entries: []types.PutEventsRequestEntry{entry("test", `{}`), entry("aws.ssm", `{}`), entry("test", `[]`), entry("", `{}`)}})
+	out := localawstest.Call(e, e.PutEvents, &sdk.PutEventsInput{Entries: []types.PutEventsRequestEntry{entry("test", `{}`), entry("aws.ssm", `{}`), entry("test", `[]`), entry("", `{}`)}})
 	var codes []string
 	for _, got := range out.Entries {
 		codes = append(codes, aws.ToString(got.ErrorCode))
@@ -135,7 +101,7 @@ func TestEntriesThatAreRefused(t *testing.T) {
 	if want := []string{"", "NotAuthorizedForSourceException", "MalformedDetail", "InvalidArgument"}; !slices.Equal(codes, want) || out.FailedEntryCount != 3 || out.Entries[0].EventId == nil {
 		t.Errorf("it answers %v, want %v", codes, want)
 	}
-	fails(e, "ValidationException", e.PutEvents, &sdk.PutEventsInput{Entries: make([]types.PutEventsRequestEntry, 11)})
+	localawstest.Fails(e, "ValidationException", e.PutEvents, &sdk.PutEventsInput{Entries: make([]types.PutEventsRequestEntry, 11)})
 }
 
 // arrivals is where deliveries arrive.

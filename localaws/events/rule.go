@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
@@ -33,17 +34,17 @@ type rule struct {
 const mostTargets = 5
 
 var (
-	ruleGrammar = regexp.MustCompile(`^[\.\-_A-Za-z0-9]{1,64}$`)
-	rateGrammar = regexp.MustCompile(`^rate\((\d+) (minutes?|hours?|days?)\)$`)
-	cronGrammar = regexp.MustCompile(`^cron\(\S+ \S+ \S+ \S+ \S+ \S+\)$`)
+	ruleGrammar = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\.\-_A-Za-z0-9]{1,64}$`) })
+	rateGrammar = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^rate\((\d+) (minutes?|hours?|days?)\)$`) })
+	cronGrammar = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^cron\(\S+ \S+ \S+ \S+ \S+ \S+\)$`) })
 )
 
 // checkSchedule checks the form of a schedule. That the fields of a cron expression
 // have values that there are is not checked.
 func checkSchedule(schedule string) error {
-	m := rateGrammar.FindStringSubmatch(schedule)
+	m := rateGrammar().FindStringSubmatch(schedule)
 	if m == nil {
-		if cronGrammar.MatchString(schedule) {
+		if cronGrammar().MatchString(schedule) {
 			return nil
 		}
 		return invalid("Parameter ScheduleExpression is not valid.")
@@ -99,7 +100,7 @@ func (s *Service) PutRule(_ context.Context, in *eventbridge.PutRuleInput) (*eve
 		next.State = types.RuleStateEnabled
 	}
 	switch {
-	case !ruleGrammar.MatchString(next.Name):
+	case !ruleGrammar().MatchString(next.Name):
 		return nil, invalid("1 validation error detected: Value '%s' at 'name' failed to satisfy constraint: Member must satisfy regular expression pattern: [\\.\\-_A-Za-z0-9]+", next.Name)
 	case next.Pattern == nil && next.Schedule == nil:
 		return nil, invalid("Parameter(s) EventPattern or ScheduleExpression must be specified.")

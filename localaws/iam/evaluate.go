@@ -8,8 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/tasuki-dev/tasuki/localaws/state"
 )
 
 // Access is what somebody wants to do.
@@ -95,13 +93,19 @@ func parseDocument(text string) (d document, err error) {
 
 // Evaluate reports whether identity-based policies allow an access, and why: a Deny
 // that applies counts, else an Allow that does, else nothing is allowed. A condition
-// that it does not know never makes an Allow apply, and always a Deny.
+// that it does not know never makes an Allow apply, and always a Deny. The reason of a
+// refusal goes on from AWS's "is not authorized to perform: ACTION on resource: ARN".
 func Evaluate(documents map[string]string, a Access) (allowed bool, reason string) {
-	reason = "no identity-based policy allows the " + a.Action + " action"
+	return evaluate("identity-based policy", documents, a)
+}
+
+// evaluate is Evaluate for policies of a kind.
+func evaluate(kind string, documents map[string]string, a Access) (allowed bool, reason string) {
+	reason = "because no " + kind + " allows the " + a.Action + " action"
 	for _, name := range slices.Sorted(maps.Keys(documents)) {
 		d, err := parseDocument(documents[name])
 		if err != nil {
-			return false, fmt.Sprintf("policy %s cannot be read: %v", name, err)
+			return false, fmt.Sprintf("because policy %s cannot be read: %v", name, err)
 		}
 		for i, st := range d.Statement {
 			applies, unknown := st.applies(a)
@@ -111,11 +115,11 @@ func Evaluate(documents map[string]string, a Access) (allowed bool, reason strin
 			}
 			switch {
 			case st.Effect == "Deny" && (applies || unknown != ""):
-				return false, "an explicit deny in " + place
+				return false, "with an explicit deny in " + place
 			case st.Effect == "Allow" && applies:
 				allowed, reason = true, place+" allows it"
 			case st.Effect == "Allow" && unknown != "" && !allowed:
-				reason = place + " has " + unknown + ", which tasuki local does not know"
+				reason = "because " + place + " has " + unknown + ", which tasuki local does not know"
 			}
 		}
 	}
@@ -235,51 +239,4 @@ func like(pattern, value string) bool {
 		}
 	}
 	return strings.Trim(pattern[p:], "*") == ""
-}
-
-// known are those of AWS's own policies whose documents matter here (AWS managed
-// policy reference).
-var known = map[string]string{
-	"AdministratorAccess":                         `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`,
-	"service-role/AWSLambdaBasicExecutionRole":    `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["logs:CreateLogGroup","logs:CreateLogStream","logs:PutLogEvents"],"Resource":"*"}]}`,
-	"service-role/AWSLambdaSQSQueueExecutionRole": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["sqs:ReceiveMessage","sqs:DeleteMessage","sqs:GetQueueAttributes","logs:CreateLogGroup","logs:CreateLogStream","logs:PutLogEvents"],"Resource":"*"}]}`,
-}
-
-// Allows reports whether the recorded policies of a role allow an access, and why.
-// Permission boundaries are left aside; where one of AWS's own policies is attached
-// whose document is not known here, the reason says so if nothing else allows it.
-func (s *Service) Allows(roleName string, a Access) (allowed bool, reason string, err error) {
-	documents, missing := map[string]string{}, ""
-	err = s.store.View(func(tx *state.Tx) error {
-		r, err := s.find(tx, roleName)
-		if err != nil {
-			return err
-		}
-		maps.Copy(documents, r.Inline)
-		for _, arn := range r.Attached {
-			if name, isAWS := strings.CutPrefix(arn, awsManaged); isAWS {
-				if known[name] == "" {
-					missing = arn
-					continue
-				}
-				documents[arn] = known[name]
-				continue
-			}
-			p, err := s.findPolicy(tx, arn)
-			if err != nil {
-				return err
-			}
-			v, _ := p.version(versionID(p.Default))
-			documents[arn] = v.Document
-		}
-		return nil
-	})
-	if err != nil {
-		return false, "", err
-	}
-	allowed, reason = Evaluate(documents, a)
-	if !allowed && missing != "" {
-		reason += "; what " + missing + " allows is not known to tasuki local"
-	}
-	return allowed, reason, nil
 }

@@ -1,5 +1,6 @@
 // Package iam is the local endpoint's AWS IAM: roles and managed policies, recorded
-// as they are given, and [Evaluate], which says what they allow. Nothing is enforced.
+// as they are given, and [Evaluate] and [Service.Authorize], which say what they allow.
+// Whether that is enforced is for the endpoint to decide.
 package iam
 
 import (

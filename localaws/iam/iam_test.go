@@ -127,7 +127,7 @@ func TestPolicies(t *testing.T) {
 	read := iam.Access{Action: "ssm:GetParameter", Resource: "arn:aws:ssm:us-east-1:000000000000:parameter/a b/c"}
 	allows := func(a iam.Access, want bool, why string) {
 		t.Helper()
-		got, reason, err := e.server.IAM().Allows("orders", a)
+		got, reason, err := e.server.IAM().Authorize("orders", a)
 		if err != nil || got != want || !strings.Contains(reason, why) {
 			t.Errorf("%s: %t, %s, %v", a.Action, got, reason, err)
 		}
@@ -172,7 +172,7 @@ func TestPolicies(t *testing.T) {
 	fails(e, "DeleteConflict", e.DeleteRole, &sdk.DeleteRoleInput{RoleName: name})
 	call(e, e.DetachRolePolicy, &sdk.DetachRolePolicyInput{RoleName: name, PolicyArn: managed})
 	fails(e, "NoSuchEntity", e.DetachRolePolicy, &sdk.DetachRolePolicyInput{RoleName: name, PolicyArn: managed})
-	for arn, why := range map[string]string{"arn:aws:iam::aws:policy/ReadOnlyAccess": "what arn:aws:iam::aws:policy/ReadOnlyAccess allows is not known to tasuki local"} {
+	for arn, why := range map[string]string{"arn:aws:iam::aws:policy/PowerUserAccess": "what arn:aws:iam::aws:policy/PowerUserAccess allows is not known to tasuki local"} {
 		call(e, e.AttachRolePolicy, &sdk.AttachRolePolicyInput{RoleName: name, PolicyArn: &arn})
 		allows(read, false, why)
 		call(e, e.DetachRolePolicy, &sdk.DetachRolePolicyInput{RoleName: name, PolicyArn: &arn})

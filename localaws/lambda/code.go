@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/tasuki-dev/tasuki"
 	"github.com/tasuki-dev/tasuki/localaws/sandbox"
+	"github.com/tasuki-dev/tasuki/localaws/wire"
 )
 
 // largestConfig bounds an image's configuration, in bytes.
@@ -44,6 +46,8 @@ func (s *Service) resolve(ctx context.Context, uri string) (image, error) {
 		return image{}, invalid("Source image %s is not valid. Provide a valid source image.", uri)
 	case errors.Is(err, ErrNoRepository), errors.Is(err, ErrNoImage):
 		return image{}, invalid("Source image %s does not exist. Provide a valid source image.", uri)
+	case errors.Is(err, ErrDenied):
+		return image{}, wire.Errorf("AccessDeniedException", "Lambda does not have permission to access the ECR image. Check the ECR permissions.").WithStatus(http.StatusForbidden)
 	case err != nil:
 		return image{}, err
 	}

@@ -266,10 +266,10 @@ func (s *Service) sandboxConfig(call invocation, log *stream) sandbox.Config {
 		"AWS_LAMBDA_INITIALIZATION_TYPE=on-demand",
 		"AWS_REGION="+s.o.Region,
 		"AWS_DEFAULT_REGION="+s.o.Region,
-		// The local endpoint takes the key for the caller's name.
+		// A function is a session of its role, under its own name.
 		"AWS_ACCESS_KEY_ID="+call.key.name,
 		"AWS_SECRET_ACCESS_KEY=local",
-		"AWS_SESSION_TOKEN=local",
+		"AWS_SESSION_TOKEN="+wire.SessionToken(v.Role[strings.LastIndexByte(v.Role, '/')+1:], call.key.name),
 		"LAMBDA_TASK_ROOT=/var/task",
 		"LAMBDA_RUNTIME_DIR=/var/runtime",
 	)

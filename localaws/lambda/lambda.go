@@ -20,7 +20,7 @@ import (
 // Images is the registry that functions' images come from.
 type Images interface {
 	// Resolve returns the manifest that imageURI names, by tag or by digest. Its
-	// errors are told apart: ErrNotECR, ErrNoRepository, ErrNoImage.
+	// errors are told apart: ErrNotECR, ErrNoRepository, ErrNoImage, ErrDenied.
 	Resolve(ctx context.Context, imageURI string) (digest string, manifest []byte, mediaType string, err error)
 	// OpenBlob opens a configuration or a layer, or returns ErrNoImage.
 	OpenBlob(ctx context.Context, digest string) (io.ReadCloser, error)
@@ -51,6 +51,7 @@ var (
 	ErrNotECR       = errors.New("the image URI is not one of ECR")
 	ErrNoRepository = errors.New("the repository does not exist")
 	ErrNoImage      = errors.New("the image does not exist")
+	ErrDenied       = errors.New("the repository denies Lambda the image")
 	ErrNoBucket     = errors.New("the bucket does not exist")
 	ErrNoObject     = errors.New("the object does not exist")
 	ErrNoQueue      = errors.New("the queue does not exist")

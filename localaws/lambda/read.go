@@ -176,3 +176,18 @@ func (s *Service) tagged(path map[string]string, edit func(tags map[string]strin
 	})
 	return f, err
 }
+
+// Tags returns the tags of the function that an ARN names, with or without a
+// qualifier; nil where there is none.
+func (s *Service) Tags(arn string) (map[string]string, error) {
+	ref, err := s.parseReference(arn, "")
+	if err != nil {
+		return nil, nil // it names no function of this account and region
+	}
+	var f function
+	err = s.o.Store.View(func(tx *state.Tx) error {
+		f, _, err = functions.Get(tx, ref.name)
+		return err
+	})
+	return f.Tags, err
+}

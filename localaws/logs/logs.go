@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -59,7 +60,7 @@ func (s *Service) Wire() wire.Service {
 	}
 }
 
-var nameGrammar = regexp.MustCompile(`^[\.\-_/#A-Za-z0-9]{1,512}$`)
+var nameGrammar = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\.\-_/#A-Za-z0-9]{1,512}$`) })
 
 // retentions are the days that there are (CloudWatch Logs API reference,
 // PutRetentionPolicy).
@@ -76,7 +77,7 @@ func (s *Service) arn(name string) string {
 // CreateLogGroup makes a log group.
 func (s *Service) CreateLogGroup(_ context.Context, in *cloudwatchlogs.CreateLogGroupInput) (*cloudwatchlogs.CreateLogGroupOutput, error) {
 	switch {
-	case !nameGrammar.MatchString(*in.LogGroupName):
+	case !nameGrammar().MatchString(*in.LogGroupName):
 		return nil, invalid("1 validation error detected: Value '%s' at 'logGroupName' failed to satisfy constraint: Member must satisfy regular expression pattern: [\\.\\-_/#A-Za-z0-9]+", *in.LogGroupName)
 	case in.KmsKeyId != nil:
 		return nil, wire.NotProvided("logs", "CreateLogGroup with kmsKeyId")

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/tasuki-dev/tasuki/localaws/state"
@@ -28,7 +29,7 @@ type owner struct{ ID, DisplayName string }
 func (s *Service) owner() owner { return owner{ID: s.account, DisplayName: "local"} }
 
 // nameGrammar is a general purpose bucket's name (Amazon S3 user guide, "Bucket naming rules").
-var nameGrammar = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+var nameGrammar = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`) })
 
 // largestDocument bounds the XML documents that are read into memory, in bytes.
 // DeleteObjects with a thousand of the longest keys is the largest.
@@ -63,7 +64,7 @@ func readDocument(r *http.Request) ([]byte, error) {
 }
 
 func (s *Service) createBucket(_ context.Context, r *wire.Request, name, _ string) (wire.Answer, error) {
-	if !nameGrammar.MatchString(name) || net.ParseIP(name) != nil {
+	if !nameGrammar().MatchString(name) || net.ParseIP(name) != nil {
 		return wire.Answer{}, wire.Errorf("InvalidBucketName", "The specified bucket is not valid.")
 	}
 	var in struct {

@@ -44,6 +44,25 @@ type part struct {
 	Modified time.Time
 }
 
+// checkChecksum refuses a checksum that S3 does not compute. Which algorithms go with
+// which type is in the Amazon S3 user guide, "Full object and composite checksum types".
+func (u upload) checkChecksum() error {
+	refuse := func(format string, args ...any) error { return wire.Errorf("InvalidRequest", format, args...) }
+	switch {
+	case u.Algorithm != "" && newHash(u.Algorithm) == nil:
+		return refuse("Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
+	case u.Type == "":
+		return nil
+	case u.Type != "FULL_OBJECT" && u.Type != "COMPOSITE":
+		return refuse("Value for x-amz-checksum-type header is invalid.")
+	case u.Algorithm == "":
+		return refuse("The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")
+	case u.Type == "FULL_OBJECT" && strings.HasPrefix(u.Algorithm, "sha"), u.Type == "COMPOSITE" && u.Algorithm == "crc64nvme":
+		return refuse("The %s checksum type cannot be used with the %s checksum algorithm.", u.Type, u.Algorithm)
+	}
+	return nil
+}
+
 func (p part) etag() string { return `"` + hex.EncodeToString(p.MD5) + `"` }
 
 func uploadKey(bucket, key, id string) string { return objectKey(bucket, key) + "\x00" + id }
@@ -64,8 +83,8 @@ func (s *Service) createMultipartUpload(_ context.Context, r *wire.Request, buck
 		Begun: time.Now().UTC(), Headers: headersOf(h),
 		Algorithm: strings.ToLower(h.Get("X-Amz-Checksum-Algorithm")), Type: h.Get("X-Amz-Checksum-Type"),
 	}
-	if u.Algorithm != "" && newHash(u.Algorithm) == nil {
-		return wire.Answer{}, wire.Errorf("InvalidRequest", "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
+	if err := u.checkChecksum(); err != nil {
+		return wire.Answer{}, err
 	}
 	switch {
 	case u.Type != "" || u.Algorithm == "":

@@ -184,8 +184,12 @@ type chunks struct {
 	trailer http.Header
 }
 
-// longestLine bounds the lines between chunks, in bytes.
-const longestLine = 4096
+const (
+	// longestLine bounds the lines between chunks, in bytes.
+	longestLine = 4096
+	// mostTrailers bounds the headers of a trailer: S3 takes a checksum and a signature.
+	mostTrailers = 16
+)
 
 func (c *chunks) Read(b []byte) (int, error) {
 	for c.left == 0 {
@@ -236,6 +240,9 @@ func (c *chunks) next() error {
 		name, value, found := strings.Cut(line, ":")
 		if !found {
 			return fmt.Errorf("%w: %q is no trailer", errChunk, line)
+		}
+		if len(c.trailer) == mostTrailers {
+			return fmt.Errorf("%w: the trailer is too long", errChunk)
 		}
 		c.trailer.Set(strings.TrimSpace(name), strings.TrimSpace(value))
 	}

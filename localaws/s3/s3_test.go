@@ -2,7 +2,6 @@ package s3_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -15,7 +14,6 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
@@ -23,6 +21,7 @@ import (
 
 	"github.com/tasuki-dev/tasuki/localaws"
 	"github.com/tasuki-dev/tasuki/localaws/fault"
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 )
 
 // endpoint is a running endpoint and the SDK's own client of its S3.
@@ -34,39 +33,18 @@ type endpoint struct {
 
 func start(t *testing.T, o localaws.Options) endpoint {
 	t.Helper()
-	server, err := localaws.Start(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	server := localawstest.Start(t, o)
 	return endpoint{t, client(server), server}
+}
+
+func client(server *localaws.Server) *sdk.Client {
+	return sdk.NewFromConfig(localawstest.Config(server))
 }
 
 // in is the endpoint in a part of its test.
 func (e endpoint) in(t *testing.T) endpoint {
 	e.T = t
 	return e
-}
-
-func client(server *localaws.Server) *sdk.Client {
-	return sdk.New(sdk.Options{
-		BaseEndpoint: aws.String(server.URL()), Region: server.Region(), Retryer: aws.NopRetryer{},
-		Credentials: credentials.NewStaticCredentialsProvider("alice", "secret", ""),
-	})
-}
-
-// call carries out an operation that must succeed.
-func call[In, Out any](e endpoint, operation func(context.Context, *In, ...func(*sdk.Options)) (*Out, error), in *In) *Out {
-	e.Helper()
-	out, err := operation(e.Context(), in)
-	if err != nil {
-		e.Fatalf("%T: %v", in, err)
-	}
-	return out
 }
 
 // code returns the code of an error of the API.
@@ -80,18 +58,18 @@ func code(err error) string {
 
 func (e endpoint) bucket(name string) *string {
 	e.Helper()
-	call(e, e.CreateBucket, &sdk.CreateBucketInput{Bucket: &name})
+	localawstest.Call(e, e.CreateBucket, &sdk.CreateBucketInput{Bucket: &name})
 	return &name
 }
 
 func (e endpoint) put(bucket *string, key, content string) {
 	e.Helper()
-	call(e, e.PutObject, &sdk.PutObjectInput{Bucket: bucket, Key: &key, Body: strings.NewReader(content)})
+	localawstest.Call(e, e.PutObject, &sdk.PutObjectInput{Bucket: bucket, Key: &key, Body: strings.NewReader(content)})
 }
 
 func (e endpoint) content(in *sdk.GetObjectInput) string {
 	e.Helper()
-	out := call(e, e.GetObject, in)
+	out := localawstest.Call(e, e.GetObject, in)
 	defer out.Body.Close()
 	content, err := io.ReadAll(out.Body)
 	if err != nil {
@@ -112,15 +90,15 @@ func TestBuckets(t *testing.T) {
 	}
 	assets := e.bucket("assets")
 	e.bucket("assets") // us-east-1 allows it
-	if out := call(e, e.HeadBucket, &sdk.HeadBucketInput{Bucket: assets}); aws.ToString(out.BucketRegion) != "us-east-1" {
+	if out := localawstest.Call(e, e.HeadBucket, &sdk.HeadBucketInput{Bucket: assets}); aws.ToString(out.BucketRegion) != "us-east-1" {
 		t.Errorf("it is in %v", out.BucketRegion)
 	}
-	if out := call(e, e.GetBucketLocation, &sdk.GetBucketLocationInput{Bucket: assets}); out.LocationConstraint != "" {
+	if out := localawstest.Call(e, e.GetBucketLocation, &sdk.GetBucketLocationInput{Bucket: assets}); out.LocationConstraint != "" {
 		t.Errorf("its location is %q", out.LocationConstraint)
 	}
 	e.bucket("more")
 	var names []string
-	for _, b := range call(e, e.ListBuckets, &sdk.ListBucketsInput{}).Buckets {
+	for _, b := range localawstest.Call(e, e.ListBuckets, &sdk.ListBucketsInput{}).Buckets {
 		names = append(names, *b.Name)
 	}
 	if diff := cmp.Diff([]string{"assets", "more"}, names); diff != "" {
@@ -130,8 +108,8 @@ func TestBuckets(t *testing.T) {
 	if _, err := e.DeleteBucket(t.Context(), &sdk.DeleteBucketInput{Bucket: assets}); code(err) != "BucketNotEmpty" {
 		t.Errorf("a bucket with an object is deleted: %v", err)
 	}
-	call(e, e.DeleteObject, &sdk.DeleteObjectInput{Bucket: assets, Key: aws.String("k")})
-	call(e, e.DeleteBucket, &sdk.DeleteBucketInput{Bucket: assets})
+	localawstest.Call(e, e.DeleteObject, &sdk.DeleteObjectInput{Bucket: assets, Key: aws.String("k")})
+	localawstest.Call(e, e.DeleteBucket, &sdk.DeleteBucketInput{Bucket: assets})
 	if _, err := e.PutObject(t.Context(), &sdk.PutObjectInput{Bucket: assets, Key: aws.String("k")}); code(err) != "NoSuchBucket" {
 		t.Errorf("an object in a bucket that is gone: %v", err)
 	}
@@ -144,11 +122,11 @@ func TestLocation(t *testing.T) {
 		t.Errorf("without a location: %v", err)
 	}
 	in.CreateBucketConfiguration = &types.CreateBucketConfiguration{LocationConstraint: "eu-west-1"}
-	call(e, e.CreateBucket, in)
+	localawstest.Call(e, e.CreateBucket, in)
 	if _, err := e.CreateBucket(t.Context(), in); code(err) != "BucketAlreadyOwnedByYou" {
 		t.Errorf("again: %v", err)
 	}
-	if out := call(e, e.GetBucketLocation, &sdk.GetBucketLocationInput{Bucket: in.Bucket}); out.LocationConstraint != "eu-west-1" {
+	if out := localawstest.Call(e, e.GetBucketLocation, &sdk.GetBucketLocationInput{Bucket: in.Bucket}); out.LocationConstraint != "eu-west-1" {
 		t.Errorf("its location is %q", out.LocationConstraint)
 	}
 }
@@ -156,20 +134,20 @@ func TestLocation(t *testing.T) {
 func TestSettings(t *testing.T) {
 	e := start(t, localaws.Options{})
 	b := e.bucket("assets")
-	if out := call(e, e.GetBucketEncryption, &sdk.GetBucketEncryptionInput{Bucket: b}); out.ServerSideEncryptionConfiguration.Rules[0].ApplyServerSideEncryptionByDefault.SSEAlgorithm != "AES256" {
+	if out := localawstest.Call(e, e.GetBucketEncryption, &sdk.GetBucketEncryptionInput{Bucket: b}); out.ServerSideEncryptionConfiguration.Rules[0].ApplyServerSideEncryptionByDefault.SSEAlgorithm != "AES256" {
 		t.Error("a new bucket does not encrypt")
 	}
-	call(e, e.PutBucketEncryption, &sdk.PutBucketEncryptionInput{Bucket: b, ServerSideEncryptionConfiguration: &types.ServerSideEncryptionConfiguration{
+	localawstest.Call(e, e.PutBucketEncryption, &sdk.PutBucketEncryptionInput{Bucket: b, ServerSideEncryptionConfiguration: &types.ServerSideEncryptionConfiguration{
 		Rules: []types.ServerSideEncryptionRule{{ApplyServerSideEncryptionByDefault: &types.ServerSideEncryptionByDefault{SSEAlgorithm: "aws:kms"}}},
 	}})
-	if out := call(e, e.GetBucketEncryption, &sdk.GetBucketEncryptionInput{Bucket: b}); out.ServerSideEncryptionConfiguration.Rules[0].ApplyServerSideEncryptionByDefault.SSEAlgorithm != "aws:kms" {
+	if out := localawstest.Call(e, e.GetBucketEncryption, &sdk.GetBucketEncryptionInput{Bucket: b}); out.ServerSideEncryptionConfiguration.Rules[0].ApplyServerSideEncryptionByDefault.SSEAlgorithm != "aws:kms" {
 		t.Error("the encryption is not recorded")
 	}
-	if out := call(e, e.GetBucketVersioning, &sdk.GetBucketVersioningInput{Bucket: b}); out.Status != "" {
+	if out := localawstest.Call(e, e.GetBucketVersioning, &sdk.GetBucketVersioningInput{Bucket: b}); out.Status != "" {
 		t.Errorf("a new bucket's versioning is %q", out.Status)
 	}
-	call(e, e.PutBucketVersioning, &sdk.PutBucketVersioningInput{Bucket: b, VersioningConfiguration: &types.VersioningConfiguration{Status: "Enabled"}})
-	if out := call(e, e.GetBucketVersioning, &sdk.GetBucketVersioningInput{Bucket: b}); out.Status != "Enabled" {
+	localawstest.Call(e, e.PutBucketVersioning, &sdk.PutBucketVersioningInput{Bucket: b, VersioningConfiguration: &types.VersioningConfiguration{Status: "Enabled"}})
+	if out := localawstest.Call(e, e.GetBucketVersioning, &sdk.GetBucketVersioningInput{Bucket: b}); out.Status != "Enabled" {
 		t.Errorf("the versioning is %q", out.Status)
 	}
 	_, err := e.GetBucketPolicy(t.Context(), &sdk.GetBucketPolicyInput{Bucket: b})
@@ -177,32 +155,32 @@ func TestSettings(t *testing.T) {
 		t.Error(err)
 	}
 	const policy = `{"Version":"2012-10-17","Statement":[]}`
-	call(e, e.PutBucketPolicy, &sdk.PutBucketPolicyInput{Bucket: b, Policy: aws.String(policy)})
-	if out := call(e, e.GetBucketPolicy, &sdk.GetBucketPolicyInput{Bucket: b}); *out.Policy != policy {
+	localawstest.Call(e, e.PutBucketPolicy, &sdk.PutBucketPolicyInput{Bucket: b, Policy: aws.String(policy)})
+	if out := localawstest.Call(e, e.GetBucketPolicy, &sdk.GetBucketPolicyInput{Bucket: b}); *out.Policy != policy {
 		t.Errorf("the policy is %s", *out.Policy)
 	}
-	call(e, e.DeleteBucketPolicy, &sdk.DeleteBucketPolicyInput{Bucket: b})
+	localawstest.Call(e, e.DeleteBucketPolicy, &sdk.DeleteBucketPolicyInput{Bucket: b})
 	if _, err := e.GetBucketPolicy(t.Context(), &sdk.GetBucketPolicyInput{Bucket: b}); code(err) != "NoSuchBucketPolicy" {
 		t.Error(err)
 	}
-	call(e, e.PutPublicAccessBlock, &sdk.PutPublicAccessBlockInput{Bucket: b, PublicAccessBlockConfiguration: &types.PublicAccessBlockConfiguration{BlockPublicAcls: aws.Bool(true)}})
-	if out := call(e, e.GetPublicAccessBlock, &sdk.GetPublicAccessBlockInput{Bucket: b}); !*out.PublicAccessBlockConfiguration.BlockPublicAcls {
+	localawstest.Call(e, e.PutPublicAccessBlock, &sdk.PutPublicAccessBlockInput{Bucket: b, PublicAccessBlockConfiguration: &types.PublicAccessBlockConfiguration{BlockPublicAcls: aws.Bool(true)}})
+	if out := localawstest.Call(e, e.GetPublicAccessBlock, &sdk.GetPublicAccessBlockInput{Bucket: b}); !*out.PublicAccessBlockConfiguration.BlockPublicAcls {
 		t.Error("the public access block is not recorded")
 	}
 	if _, err := e.GetBucketLifecycleConfiguration(t.Context(), &sdk.GetBucketLifecycleConfigurationInput{Bucket: b}); code(err) != "NoSuchLifecycleConfiguration" {
 		t.Error(err)
 	}
-	call(e, e.PutBucketLifecycleConfiguration, &sdk.PutBucketLifecycleConfigurationInput{Bucket: b, LifecycleConfiguration: &types.BucketLifecycleConfiguration{
+	localawstest.Call(e, e.PutBucketLifecycleConfiguration, &sdk.PutBucketLifecycleConfigurationInput{Bucket: b, LifecycleConfiguration: &types.BucketLifecycleConfiguration{
 		Rules: []types.LifecycleRule{{ID: aws.String("old"), Status: "Enabled", Filter: &types.LifecycleRuleFilter{Prefix: aws.String("")}, NoncurrentVersionExpiration: &types.NoncurrentVersionExpiration{NoncurrentDays: aws.Int32(30)}}},
 	}})
-	if out := call(e, e.GetBucketLifecycleConfiguration, &sdk.GetBucketLifecycleConfigurationInput{Bucket: b}); *out.Rules[0].ID != "old" || *out.Rules[0].NoncurrentVersionExpiration.NoncurrentDays != 30 {
+	if out := localawstest.Call(e, e.GetBucketLifecycleConfiguration, &sdk.GetBucketLifecycleConfigurationInput{Bucket: b}); *out.Rules[0].ID != "old" || *out.Rules[0].NoncurrentVersionExpiration.NoncurrentDays != 30 {
 		t.Error("the lifecycle is not recorded")
 	}
-	call(e, e.PutBucketTagging, &sdk.PutBucketTaggingInput{Bucket: b, Tagging: &types.Tagging{TagSet: []types.Tag{{Key: aws.String("k"), Value: aws.String("v")}}}})
-	if out := call(e, e.GetBucketTagging, &sdk.GetBucketTaggingInput{Bucket: b}); *out.TagSet[0].Value != "v" {
+	localawstest.Call(e, e.PutBucketTagging, &sdk.PutBucketTaggingInput{Bucket: b, Tagging: &types.Tagging{TagSet: []types.Tag{{Key: aws.String("k"), Value: aws.String("v")}}}})
+	if out := localawstest.Call(e, e.GetBucketTagging, &sdk.GetBucketTaggingInput{Bucket: b}); *out.TagSet[0].Value != "v" {
 		t.Error("the tags are not recorded")
 	}
-	call(e, e.DeleteBucketTagging, &sdk.DeleteBucketTaggingInput{Bucket: b})
+	localawstest.Call(e, e.DeleteBucketTagging, &sdk.DeleteBucketTaggingInput{Bucket: b})
 	if _, err := e.GetBucketTagging(t.Context(), &sdk.GetBucketTaggingInput{Bucket: b}); code(err) != "NoSuchTagSet" {
 		t.Error(err)
 	}
@@ -216,14 +194,14 @@ func TestObject(t *testing.T) {
 	e := start(t, localaws.Options{})
 	b, key := e.bucket("assets"), aws.String("a folder/ünï +%&.zip")
 	content := "0123456789"
-	put := call(e, e.PutObject, &sdk.PutObjectInput{
+	put := localawstest.Call(e, e.PutObject, &sdk.PutObjectInput{
 		Bucket: b, Key: key, Body: strings.NewReader(content), ContentType: aws.String("application/zip"), CacheControl: aws.String("no-cache"),
 		Metadata: map[string]string{"commit": "abc"}, ChecksumAlgorithm: types.ChecksumAlgorithmSha256,
 	})
 	if *put.ETag != `"781e5e245d69b566979b86e28d23f2c7"` || aws.ToString(put.ChecksumSHA256) == "" {
 		t.Errorf("it answers %s, %v", *put.ETag, put.ChecksumSHA256)
 	}
-	head := call(e, e.HeadObject, &sdk.HeadObjectInput{Bucket: b, Key: key, ChecksumMode: types.ChecksumModeEnabled})
+	head := localawstest.Call(e, e.HeadObject, &sdk.HeadObjectInput{Bucket: b, Key: key, ChecksumMode: types.ChecksumModeEnabled})
 	if *head.ContentLength != 10 || *head.ContentType != "application/zip" || *head.CacheControl != "no-cache" || head.Metadata["commit"] != "abc" || aws.ToString(head.ChecksumSHA256) != *put.ChecksumSHA256 || head.ServerSideEncryption != "AES256" {
 		t.Errorf("it is %+v", head)
 	}
@@ -256,7 +234,7 @@ func TestObject(t *testing.T) {
 	if got := e.content(&sdk.GetObjectInput{Bucket: b, Key: key}); got != "again" {
 		t.Errorf("it is %q", got)
 	}
-	call(e, e.DeleteObjects, &sdk.DeleteObjectsInput{Bucket: b, Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: key}, {Key: aws.String("missing")}}}})
+	localawstest.Call(e, e.DeleteObjects, &sdk.DeleteObjectsInput{Bucket: b, Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: key}, {Key: aws.String("missing")}}}})
 	var missing *types.NoSuchKey
 	if _, err := e.GetObject(t.Context(), &sdk.GetObjectInput{Bucket: b, Key: key}); !errors.As(err, &missing) {
 		t.Errorf("an object that is gone: %v", err)
@@ -306,8 +284,8 @@ func TestChunked(t *testing.T) {
 		t.Run(string(algorithm), func(t *testing.T) {
 			e := e.in(t)
 			key := aws.String(string(algorithm))
-			call(e, e.PutObject, &sdk.PutObjectInput{Bucket: b, Key: key, Body: bytes.NewReader(content), ChecksumAlgorithm: algorithm})
-			out := call(e, e.GetObject, &sdk.GetObjectInput{Bucket: b, Key: key, ChecksumMode: types.ChecksumModeEnabled})
+			localawstest.Call(e, e.PutObject, &sdk.PutObjectInput{Bucket: b, Key: key, Body: bytes.NewReader(content), ChecksumAlgorithm: algorithm})
+			out := localawstest.Call(e, e.GetObject, &sdk.GetObjectInput{Bucket: b, Key: key, ChecksumMode: types.ChecksumModeEnabled})
 			defer out.Body.Close()
 			got, err := io.ReadAll(out.Body) // the client verifies the checksum
 			if err != nil || !bytes.Equal(got, content) {
@@ -403,7 +381,7 @@ func TestList(t *testing.T) {
 			}
 		})
 	}
-	out := call(e, e.ListObjectsV2, &sdk.ListObjectsV2Input{Bucket: b, Prefix: aws.String("b "), EncodingType: types.EncodingTypeUrl})
+	out := localawstest.Call(e, e.ListObjectsV2, &sdk.ListObjectsV2Input{Bucket: b, Prefix: aws.String("b "), EncodingType: types.EncodingTypeUrl})
 	if *out.KeyCount != 1 || *out.Contents[0].Size != 4 || *out.Contents[0].Key != "b+%C3%BC" {
 		t.Errorf("it answers %+v", out.Contents)
 	}
@@ -420,14 +398,14 @@ func TestMultipart(t *testing.T) {
 	}{{"", ""}, {"CRC32", ""}, {"CRC64NVME", ""}, {"CRC32", "FULL_OBJECT"}} {
 		t.Run(string(kind.algorithm)+string(kind.kind), func(t *testing.T) {
 			e := e.in(t)
-			begun := call(e, e.CreateMultipartUpload, &sdk.CreateMultipartUploadInput{Bucket: b, Key: key, ContentType: aws.String("application/zip"), ChecksumAlgorithm: kind.algorithm, ChecksumType: kind.kind})
+			begun := localawstest.Call(e, e.CreateMultipartUpload, &sdk.CreateMultipartUploadInput{Bucket: b, Key: key, ContentType: aws.String("application/zip"), ChecksumAlgorithm: kind.algorithm, ChecksumType: kind.kind})
 			var parts []types.CompletedPart
 			for i, piece := range [][]byte{content[:5<<20], content[5<<20:]} {
 				number := aws.Int32(int32(i + 1))
-				out := call(e, e.UploadPart, &sdk.UploadPartInput{Bucket: b, Key: key, UploadId: begun.UploadId, PartNumber: number, Body: bytes.NewReader(piece), ChecksumAlgorithm: kind.algorithm})
+				out := localawstest.Call(e, e.UploadPart, &sdk.UploadPartInput{Bucket: b, Key: key, UploadId: begun.UploadId, PartNumber: number, Body: bytes.NewReader(piece), ChecksumAlgorithm: kind.algorithm})
 				parts = append(parts, types.CompletedPart{PartNumber: number, ETag: out.ETag, ChecksumCRC32: out.ChecksumCRC32, ChecksumCRC64NVME: out.ChecksumCRC64NVME})
 			}
-			if listed := call(e, e.ListParts, &sdk.ListPartsInput{Bucket: b, Key: key, UploadId: begun.UploadId}); len(listed.Parts) != 2 || *listed.Parts[1].Size != 7 {
+			if listed := localawstest.Call(e, e.ListParts, &sdk.ListPartsInput{Bucket: b, Key: key, UploadId: begun.UploadId}); len(listed.Parts) != 2 || *listed.Parts[1].Size != 7 {
 				t.Errorf("its parts are %+v", listed.Parts)
 			}
 			complete := &sdk.CompleteMultipartUploadInput{Bucket: b, Key: key, UploadId: begun.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: []types.CompletedPart{{PartNumber: aws.Int32(1), ETag: aws.String("other")}}}}
@@ -435,11 +413,11 @@ func TestMultipart(t *testing.T) {
 				t.Errorf("another part: %v", err)
 			}
 			complete.MultipartUpload.Parts = parts
-			done := call(e, e.CompleteMultipartUpload, complete)
+			done := localawstest.Call(e, e.CompleteMultipartUpload, complete)
 			if !strings.HasSuffix(*done.ETag, `-2"`) {
 				t.Errorf("its ETag is %s", *done.ETag)
 			}
-			out := call(e, e.GetObject, &sdk.GetObjectInput{Bucket: b, Key: key, ChecksumMode: types.ChecksumModeEnabled})
+			out := localawstest.Call(e, e.GetObject, &sdk.GetObjectInput{Bucket: b, Key: key, ChecksumMode: types.ChecksumModeEnabled})
 			defer out.Body.Close()
 			got, err := io.ReadAll(out.Body) // the client verifies a checksum of the whole
 			if err != nil || !bytes.Equal(got, content) || *out.ContentType != "application/zip" {
@@ -450,12 +428,26 @@ func TestMultipart(t *testing.T) {
 			}
 		})
 	}
-	aborted := call(e, e.CreateMultipartUpload, &sdk.CreateMultipartUploadInput{Bucket: b, Key: key})
-	call(e, e.UploadPart, &sdk.UploadPartInput{Bucket: b, Key: key, UploadId: aborted.UploadId, PartNumber: aws.Int32(1), Body: strings.NewReader("x")})
-	call(e, e.AbortMultipartUpload, &sdk.AbortMultipartUploadInput{Bucket: b, Key: key, UploadId: aborted.UploadId})
+	aborted := localawstest.Call(e, e.CreateMultipartUpload, &sdk.CreateMultipartUploadInput{Bucket: b, Key: key})
+	localawstest.Call(e, e.UploadPart, &sdk.UploadPartInput{Bucket: b, Key: key, UploadId: aborted.UploadId, PartNumber: aws.Int32(1), Body: strings.NewReader("x")})
+	localawstest.Call(e, e.AbortMultipartUpload, &sdk.AbortMultipartUploadInput{Bucket: b, Key: key, UploadId: aborted.UploadId})
 	_, err := e.UploadPart(t.Context(), &sdk.UploadPartInput{Bucket: b, Key: key, UploadId: aborted.UploadId, PartNumber: aws.Int32(1), Body: strings.NewReader("x")})
 	if code(err) != "NoSuchUpload" {
 		t.Errorf("a part of an aborted upload: %v", err)
+	}
+}
+
+func TestChecksumsOfMultipartUploads(t *testing.T) {
+	e := start(t, localaws.Options{})
+	b, key := e.bucket("assets"), aws.String("k")
+	for _, refused := range []struct {
+		algorithm types.ChecksumAlgorithm
+		kind      types.ChecksumType
+	}{{"", "FULL_OBJECT"}, {"", "COMPOSITE"}, {"CRC32", "WHOLE"}, {"SHA256", "FULL_OBJECT"}, {"CRC64NVME", "COMPOSITE"}} {
+		in := &sdk.CreateMultipartUploadInput{Bucket: b, Key: key, ChecksumAlgorithm: refused.algorithm, ChecksumType: refused.kind}
+		if _, err := e.CreateMultipartUpload(t.Context(), in); code(err) != "InvalidRequest" {
+			t.Errorf("%s of %s: %v", refused.kind, refused.algorithm, err)
+		}
 	}
 }
 

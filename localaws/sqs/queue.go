@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -27,7 +28,7 @@ type queue struct {
 	Sent       int64 // how many messages have come, which orders them
 }
 
-var nameGrammar = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,80}$`)
+var nameGrammar = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9_-]{1,80}$`) })
 
 // CreateQueue makes a queue. One that exists with the same attributes is no error.
 func (s *Service) CreateQueue(_ context.Context, in *sqs.CreateQueueInput) (*sqs.CreateQueueOutput, error) {
@@ -35,7 +36,7 @@ func (s *Service) CreateQueue(_ context.Context, in *sqs.CreateQueueInput) (*sqs
 	if strings.HasSuffix(name, ".fifo") || in.Attributes["FifoQueue"] != "" {
 		return nil, wire.NotProvided("sqs", "A FIFO queue")
 	}
-	if !nameGrammar.MatchString(name) {
+	if !nameGrammar().MatchString(name) {
 		return nil, invalid("Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length")
 	}
 	out := &sqs.CreateQueueOutput{QueueUrl: aws.String(s.url(name))}

@@ -1,7 +1,6 @@
 package sqs_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,12 +9,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	sdk "github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
-	"github.com/aws/smithy-go"
 
 	"github.com/tasuki-dev/tasuki/localaws"
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 	"github.com/tasuki-dev/tasuki/localaws/sqs"
 	"github.com/tasuki-dev/tasuki/localaws/state"
 )
@@ -28,44 +26,12 @@ type endpoint struct {
 
 func start(t *testing.T) endpoint {
 	t.Helper()
-	server, err := localaws.Start(localaws.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return endpoint{t, sdk.New(sdk.Options{
-		BaseEndpoint: aws.String(server.URL()), Region: server.Region(), Retryer: aws.NopRetryer{},
-		Credentials: credentials.NewStaticCredentialsProvider("alice", "secret", ""),
-	})}
-}
-
-// call carries out an operation that must succeed.
-func call[In, Out any](e endpoint, operation func(context.Context, *In, ...func(*sdk.Options)) (*Out, error), in *In) *Out {
-	e.Helper()
-	out, err := operation(e.Context(), in)
-	if err != nil {
-		e.Fatalf("%T: %v", in, err)
-	}
-	return out
-}
-
-// fails carries out an operation that must fail with a code.
-func fails[In, Out any](e endpoint, code string, operation func(context.Context, *In, ...func(*sdk.Options)) (*Out, error), in *In) {
-	e.Helper()
-	_, err := operation(e.Context(), in)
-	var api smithy.APIError
-	if !errors.As(err, &api) || api.ErrorCode() != code {
-		e.Errorf("%T: got %v, want %s", in, err, code)
-	}
+	return endpoint{t, sdk.NewFromConfig(localawstest.Config(localawstest.Start(t, localaws.Options{})))}
 }
 
 func (e endpoint) attributes(url *string) map[string]string {
 	e.Helper()
-	return call(e, e.GetQueueAttributes, &sdk.GetQueueAttributesInput{QueueUrl: url, AttributeNames: []types.QueueAttributeName{"All"}}).Attributes
+	return localawstest.Call(e, e.GetQueueAttributes, &sdk.GetQueueAttributesInput{QueueUrl: url, AttributeNames: []types.QueueAttributeName{"All"}}).Attributes
 }
 
 func TestQueues(t *testing.T) {
@@ -76,17 +42,17 @@ func TestQueues(t *testing.T) {
 	if !errors.As(err, &missing) || missing.ErrorCode() != "AWS.SimpleQueueService.NonExistentQueue" {
 		t.Errorf("a queue that is not there: %v", err)
 	}
-	url := call(e, e.CreateQueue, &sdk.CreateQueueInput{QueueName: name, Attributes: map[string]string{"VisibilityTimeout": "60"}, Tags: map[string]string{"a": "1"}}).QueueUrl
-	if again := call(e, e.CreateQueue, &sdk.CreateQueueInput{QueueName: name, Attributes: map[string]string{"VisibilityTimeout": "60"}}).QueueUrl; *again != *url || !strings.HasSuffix(*url, "/000000000000/orders") {
+	url := localawstest.Call(e, e.CreateQueue, &sdk.CreateQueueInput{QueueName: name, Attributes: map[string]string{"VisibilityTimeout": "60"}, Tags: map[string]string{"a": "1"}}).QueueUrl
+	if again := localawstest.Call(e, e.CreateQueue, &sdk.CreateQueueInput{QueueName: name, Attributes: map[string]string{"VisibilityTimeout": "60"}}).QueueUrl; *again != *url || !strings.HasSuffix(*url, "/000000000000/orders") {
 		t.Errorf("its URL is %s, and again %s", *url, *again)
 	}
-	fails(e, "QueueAlreadyExists", e.CreateQueue, &sdk.CreateQueueInput{QueueName: name, Attributes: map[string]string{"VisibilityTimeout": "30"}})
-	fails(e, "InvalidAttributeValue", e.CreateQueue, &sdk.CreateQueueInput{QueueName: aws.String("q"), Attributes: map[string]string{"VisibilityTimeout": "43201"}})
-	fails(e, "InvalidAttributeName", e.CreateQueue, &sdk.CreateQueueInput{QueueName: aws.String("q"), Attributes: map[string]string{"Colour": "red"}})
-	fails(e, "InvalidParameterValue", e.CreateQueue, &sdk.CreateQueueInput{QueueName: aws.String("a b")})
-	fails(e, "NotImplemented", e.CreateQueue, &sdk.CreateQueueInput{QueueName: aws.String("q.fifo")})
-	fails(e, "InvalidAttributeValue", e.SetQueueAttributes, &sdk.SetQueueAttributesInput{QueueUrl: url, Attributes: map[string]string{"RedrivePolicy": `{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:none","maxReceiveCount":"3"}`}})
-	call(e, e.SetQueueAttributes, &sdk.SetQueueAttributesInput{QueueUrl: url, Attributes: map[string]string{"DelaySeconds": "5", "Policy": `{}`}})
+	localawstest.Fails(e, "QueueAlreadyExists", e.CreateQueue, &sdk.CreateQueueInput{QueueName: name, Attributes: map[string]string{"VisibilityTimeout": "30"}})
+	localawstest.Fails(e, "InvalidAttributeValue", e.CreateQueue, &sdk.CreateQueueInput{QueueName: aws.String("q"), Attributes: map[string]string{"VisibilityTimeout": "43201"}})
+	localawstest.Fails(e, "InvalidAttributeName", e.CreateQueue, &sdk.CreateQueueInput{QueueName: aws.String("q"), Attributes: map[string]string{"Colour": "red"}})
+	localawstest.Fails(e, "InvalidParameterValue", e.CreateQueue, &sdk.CreateQueueInput{QueueName: aws.String("a b")})
+	localawstest.Fails(e, "NotImplemented", e.CreateQueue, &sdk.CreateQueueInput{QueueName: aws.String("q.fifo")})
+	localawstest.Fails(e, "InvalidAttributeValue", e.SetQueueAttributes, &sdk.SetQueueAttributesInput{QueueUrl: url, Attributes: map[string]string{"RedrivePolicy": `{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:none","maxReceiveCount":"3"}`}})
+	localawstest.Call(e, e.SetQueueAttributes, &sdk.SetQueueAttributesInput{QueueUrl: url, Attributes: map[string]string{"DelaySeconds": "5", "Policy": `{}`}})
 	got := e.attributes(url)
 	for attribute, want := range map[string]string{
 		"VisibilityTimeout": "60", "DelaySeconds": "5", "Policy": `{}`, "MessageRetentionPeriod": "345600", "ApproximateNumberOfMessages": "0", "QueueArn": "arn:aws:sqs:us-east-1:000000000000:orders",
@@ -95,79 +61,79 @@ func TestQueues(t *testing.T) {
 			t.Errorf("%s is %q, want %q", attribute, got[attribute], want)
 		}
 	}
-	call(e, e.SetQueueAttributes, &sdk.SetQueueAttributesInput{QueueUrl: url, Attributes: map[string]string{"Policy": ""}})
+	localawstest.Call(e, e.SetQueueAttributes, &sdk.SetQueueAttributesInput{QueueUrl: url, Attributes: map[string]string{"Policy": ""}})
 	if _, found := e.attributes(url)["Policy"]; found {
 		t.Error("the policy is still there")
 	}
-	call(e, e.TagQueue, &sdk.TagQueueInput{QueueUrl: url, Tags: map[string]string{"b": "2"}})
-	call(e, e.UntagQueue, &sdk.UntagQueueInput{QueueUrl: url, TagKeys: []string{"a"}})
-	if tags := call(e, e.ListQueueTags, &sdk.ListQueueTagsInput{QueueUrl: url}).Tags; len(tags) != 1 || tags["b"] != "2" {
+	localawstest.Call(e, e.TagQueue, &sdk.TagQueueInput{QueueUrl: url, Tags: map[string]string{"b": "2"}})
+	localawstest.Call(e, e.UntagQueue, &sdk.UntagQueueInput{QueueUrl: url, TagKeys: []string{"a"}})
+	if tags := localawstest.Call(e, e.ListQueueTags, &sdk.ListQueueTagsInput{QueueUrl: url}).Tags; len(tags) != 1 || tags["b"] != "2" {
 		t.Errorf("its tags are %v", tags)
 	}
-	call(e, e.CreateQueue, &sdk.CreateQueueInput{QueueName: aws.String("others")})
-	if urls := call(e, e.ListQueues, &sdk.ListQueuesInput{QueueNamePrefix: aws.String("ord")}).QueueUrls; len(urls) != 1 || urls[0] != *url {
+	localawstest.Call(e, e.CreateQueue, &sdk.CreateQueueInput{QueueName: aws.String("others")})
+	if urls := localawstest.Call(e, e.ListQueues, &sdk.ListQueuesInput{QueueNamePrefix: aws.String("ord")}).QueueUrls; len(urls) != 1 || urls[0] != *url {
 		t.Errorf("listed are %v", urls)
 	}
-	call(e, e.DeleteQueue, &sdk.DeleteQueueInput{QueueUrl: url})
-	fails(e, "AWS.SimpleQueueService.NonExistentQueue", e.DeleteQueue, &sdk.DeleteQueueInput{QueueUrl: url})
+	localawstest.Call(e, e.DeleteQueue, &sdk.DeleteQueueInput{QueueUrl: url})
+	localawstest.Fails(e, "AWS.SimpleQueueService.NonExistentQueue", e.DeleteQueue, &sdk.DeleteQueueInput{QueueUrl: url})
 }
 
 func TestMessages(t *testing.T) {
 	e := start(t)
-	url := call(e, e.CreateQueue, &sdk.CreateQueueInput{QueueName: aws.String("orders")}).QueueUrl
+	url := localawstest.Call(e, e.CreateQueue, &sdk.CreateQueueInput{QueueName: aws.String("orders")}).QueueUrl
 	text := func(s string) types.MessageAttributeValue {
 		return types.MessageAttributeValue{DataType: aws.String("String"), StringValue: &s}
 	}
-	sent := call(e, e.SendMessage, &sdk.SendMessageInput{QueueUrl: url, MessageBody: aws.String("hello"), MessageAttributes: map[string]types.MessageAttributeValue{"a.b": text("c")}})
-	fails(e, "InvalidParameterValue", e.SendMessage, &sdk.SendMessageInput{QueueUrl: url, MessageBody: aws.String("x"), MessageAttributes: map[string]types.MessageAttributeValue{"a": {DataType: aws.String("Odd")}}})
-	received := call(e, e.ReceiveMessage, &sdk.ReceiveMessageInput{QueueUrl: url, MessageAttributeNames: []string{"a.*"}, MessageSystemAttributeNames: []types.MessageSystemAttributeName{"All"}}).Messages
+	sent := localawstest.Call(e, e.SendMessage, &sdk.SendMessageInput{QueueUrl: url, MessageBody: aws.String("hello"), MessageAttributes: map[string]types.MessageAttributeValue{"a.b": text("c")}})
+	localawstest.Fails(e, "InvalidParameterValue", e.SendMessage, &sdk.SendMessageInput{QueueUrl: url, MessageBody: aws.String("x"), MessageAttributes: map[string]types.MessageAttributeValue{"a": {DataType: aws.String("Odd")}}})
+	received := localawstest.Call(e, e.ReceiveMessage, &sdk.ReceiveMessageInput{QueueUrl: url, MessageAttributeNames: []string{"a.*"}, MessageSystemAttributeNames: []types.MessageSystemAttributeName{"All"}}).Messages
 	if len(received) != 1 || *received[0].MessageId != *sent.MessageId || *received[0].Body != "hello" || *received[0].MessageAttributes["a.b"].StringValue != "c" ||
 		received[0].Attributes["ApproximateReceiveCount"] != "1" || *received[0].MD5OfMessageAttributes != *sent.MD5OfMessageAttributes {
 		t.Fatalf("it is %+v", received)
 	}
-	if again := call(e, e.ReceiveMessage, &sdk.ReceiveMessageInput{QueueUrl: url}).Messages; len(again) != 0 {
+	if again := localawstest.Call(e, e.ReceiveMessage, &sdk.ReceiveMessageInput{QueueUrl: url}).Messages; len(again) != 0 {
 		t.Errorf("it is in sight: %+v", again)
 	}
 	if got := e.attributes(url); got["ApproximateNumberOfMessagesNotVisible"] != "1" {
 		t.Errorf("the attributes are %v", got)
 	}
-	call(e, e.ChangeMessageVisibility, &sdk.ChangeMessageVisibilityInput{QueueUrl: url, ReceiptHandle: received[0].ReceiptHandle, VisibilityTimeout: 0})
-	again := call(e, e.ReceiveMessage, &sdk.ReceiveMessageInput{QueueUrl: url}).Messages
+	localawstest.Call(e, e.ChangeMessageVisibility, &sdk.ChangeMessageVisibilityInput{QueueUrl: url, ReceiptHandle: received[0].ReceiptHandle, VisibilityTimeout: 0})
+	again := localawstest.Call(e, e.ReceiveMessage, &sdk.ReceiveMessageInput{QueueUrl: url}).Messages
 	if len(again) != 1 {
 		t.Fatal("it is not in sight again")
 	}
-	call(e, e.DeleteMessage, &sdk.DeleteMessageInput{QueueUrl: url, ReceiptHandle: received[0].ReceiptHandle})
+	localawstest.Call(e, e.DeleteMessage, &sdk.DeleteMessageInput{QueueUrl: url, ReceiptHandle: received[0].ReceiptHandle})
 	if got := e.attributes(url); got["ApproximateNumberOfMessagesNotVisible"] != "1" {
 		t.Error("an earlier receipt deletes it")
 	}
-	fails(e, "InvalidParameterValue", e.ChangeMessageVisibility, &sdk.ChangeMessageVisibilityInput{QueueUrl: url, ReceiptHandle: received[0].ReceiptHandle, VisibilityTimeout: 1})
-	fails(e, "ReceiptHandleIsInvalid", e.DeleteMessage, &sdk.DeleteMessageInput{QueueUrl: url, ReceiptHandle: aws.String("nonsense")})
-	call(e, e.DeleteMessage, &sdk.DeleteMessageInput{QueueUrl: url, ReceiptHandle: again[0].ReceiptHandle})
+	localawstest.Fails(e, "InvalidParameterValue", e.ChangeMessageVisibility, &sdk.ChangeMessageVisibilityInput{QueueUrl: url, ReceiptHandle: received[0].ReceiptHandle, VisibilityTimeout: 1})
+	localawstest.Fails(e, "ReceiptHandleIsInvalid", e.DeleteMessage, &sdk.DeleteMessageInput{QueueUrl: url, ReceiptHandle: aws.String("nonsense")})
+	localawstest.Call(e, e.DeleteMessage, &sdk.DeleteMessageInput{QueueUrl: url, ReceiptHandle: again[0].ReceiptHandle})
 
 	entry := func(id, body string) types.SendMessageBatchRequestEntry {
 		return types.SendMessageBatchRequestEntry{Id: &id, MessageBody: &body}
 	}
-	batch := call(e, e.SendMessageBatch, &sdk.SendMessageBatchInput{QueueUrl: url, Entries: []types.SendMessageBatchRequestEntry{entry("1", "a"), entry("2", strings.Repeat("x", 1<<20+1)), entry("3", "c")}})
+	batch := localawstest.Call(e, e.SendMessageBatch, &sdk.SendMessageBatchInput{QueueUrl: url, Entries: []types.SendMessageBatchRequestEntry{entry("1", "a"), entry("2", strings.Repeat("x", 1<<20+1)), entry("3", "c")}})
 	if len(batch.Successful) != 2 || len(batch.Failed) != 1 || *batch.Failed[0].Id != "2" {
 		t.Errorf("it answers %+v", batch)
 	}
-	fails(e, "AWS.SimpleQueueService.BatchEntryIdsNotDistinct", e.SendMessageBatch, &sdk.SendMessageBatchInput{QueueUrl: url, Entries: []types.SendMessageBatchRequestEntry{entry("1", "a"), entry("1", "b")}})
-	fails(e, "AWS.SimpleQueueService.TooManyEntriesInBatchRequest", e.SendMessageBatch, &sdk.SendMessageBatchInput{QueueUrl: url, Entries: func() (all []types.SendMessageBatchRequestEntry) {
+	localawstest.Fails(e, "AWS.SimpleQueueService.BatchEntryIdsNotDistinct", e.SendMessageBatch, &sdk.SendMessageBatchInput{QueueUrl: url, Entries: []types.SendMessageBatchRequestEntry{entry("1", "a"), entry("1", "b")}})
+	localawstest.Fails(e, "AWS.SimpleQueueService.TooManyEntriesInBatchRequest", e.SendMessageBatch, &sdk.SendMessageBatchInput{QueueUrl: url, Entries: func() (all []types.SendMessageBatchRequestEntry) {
 		for i := range 11 {
 			all = append(all, entry(fmt.Sprint(i), "x"))
 		}
 		return all
 	}()})
 	var receipts []types.DeleteMessageBatchRequestEntry
-	for i, m := range call(e, e.ReceiveMessage, &sdk.ReceiveMessageInput{QueueUrl: url, MaxNumberOfMessages: 10}).Messages {
+	for i, m := range localawstest.Call(e, e.ReceiveMessage, &sdk.ReceiveMessageInput{QueueUrl: url, MaxNumberOfMessages: 10}).Messages {
 		receipts = append(receipts, types.DeleteMessageBatchRequestEntry{Id: aws.String(fmt.Sprint(i)), ReceiptHandle: m.ReceiptHandle})
 	}
 	receipts = append(receipts, types.DeleteMessageBatchRequestEntry{Id: aws.String("bad"), ReceiptHandle: aws.String("nonsense")})
-	if out := call(e, e.DeleteMessageBatch, &sdk.DeleteMessageBatchInput{QueueUrl: url, Entries: receipts}); len(out.Successful) != 2 || len(out.Failed) != 1 {
+	if out := localawstest.Call(e, e.DeleteMessageBatch, &sdk.DeleteMessageBatchInput{QueueUrl: url, Entries: receipts}); len(out.Successful) != 2 || len(out.Failed) != 1 {
 		t.Errorf("it answers %+v", out)
 	}
-	call(e, e.SendMessage, &sdk.SendMessageInput{QueueUrl: url, MessageBody: aws.String("x")})
-	call(e, e.PurgeQueue, &sdk.PurgeQueueInput{QueueUrl: url})
+	localawstest.Call(e, e.SendMessage, &sdk.SendMessageInput{QueueUrl: url, MessageBody: aws.String("x")})
+	localawstest.Call(e, e.PurgeQueue, &sdk.PurgeQueueInput{QueueUrl: url})
 	if got := e.attributes(url); got["ApproximateNumberOfMessages"] != "0" {
 		t.Errorf("the attributes are %v", got)
 	}

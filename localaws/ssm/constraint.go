@@ -40,12 +40,12 @@ func checkLength(member, value string, shortest, longest int) error {
 	return nil
 }
 
-// checkCount checks how many elements a list has.
-func checkCount(member string, list []string, fewest, most int) error {
+// checkCount checks that a list has an element, and how many it has.
+func checkCount(member string, list []string, most int) error {
 	value := "[" + strings.Join(list, ", ") + "]"
 	switch {
-	case len(list) < fewest:
-		return violation(member, value, fmt.Sprintf("Member must have length greater than or equal to %d", fewest))
+	case len(list) == 0:
+		return violation(member, value, "Member must have length greater than or equal to 1")
 	case len(list) > most:
 		return violation(member, value, fmt.Sprintf("Member must have length less than or equal to %d", most))
 	}

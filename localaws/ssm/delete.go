@@ -32,7 +32,7 @@ func (s *Service) DeleteParameter(_ context.Context, in *ssm.DeleteParameterInpu
 
 // DeleteParameters removes several parameters, and says which of the names name nothing.
 func (s *Service) DeleteParameters(_ context.Context, in *ssm.DeleteParametersInput) (*ssm.DeleteParametersOutput, error) {
-	if err := checkCount("names", in.Names, 1, mostNames); err != nil {
+	if err := checkCount("names", in.Names, mostNames); err != nil {
 		return nil, err
 	}
 	out := &ssm.DeleteParametersOutput{DeletedParameters: []string{}, InvalidParameters: []string{}}

@@ -70,7 +70,7 @@ func (f *filter) check(keys []string) error {
 	if len(f.values) == 0 {
 		return wire.Errorf("InvalidFilterValue", "The following filter values are missing : null for filter key %s.", f.key)
 	}
-	if err := checkCount("parameterFilters.member.values", f.values, 1, 50); err != nil {
+	if err := checkCount("parameterFilters.member.values", f.values, 50); err != nil {
 		return err
 	}
 	options := []string{optionEquals, optionBeginsWith}

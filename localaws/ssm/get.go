@@ -37,7 +37,7 @@ func (s *Service) GetParameter(ctx context.Context, in *ssm.GetParameterInput) (
 // GetParameters returns one version each of several parameters, in the order of
 // their names in the request, and which of the names name nothing.
 func (s *Service) GetParameters(ctx context.Context, in *ssm.GetParametersInput) (*ssm.GetParametersOutput, error) {
-	if err := checkCount("names", in.Names, 1, mostNames); err != nil {
+	if err := checkCount("names", in.Names, mostNames); err != nil {
 		return nil, err
 	}
 	out := &ssm.GetParametersOutput{Parameters: []types.Parameter{}, InvalidParameters: []string{}}

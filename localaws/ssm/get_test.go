@@ -8,6 +8,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 )
 
 // ignoreSerde leaves a marker of the SDK's out of comparisons.
@@ -22,7 +23,7 @@ func TestGetParameter(t *testing.T) {
 	e.put("/x/a", "2")
 	e.put("plain", "p")
 	e.put("/rooted", "r")
-	call(e, e.LabelParameterVersion, &sdk.LabelParameterVersionInput{Name: aws.String("/x/a"), ParameterVersion: aws.Int64(1), Labels: []string{"old"}})
+	localawstest.Call(e, e.LabelParameterVersion, &sdk.LabelParameterVersionInput{Name: aws.String("/x/a"), ParameterVersion: aws.Int64(1), Labels: []string{"old"}})
 	tests := []struct {
 		name          string
 		value         string
@@ -72,7 +73,7 @@ func TestGetParameter(t *testing.T) {
 		})
 	}
 	for name, arn := range map[string]string{"/x/a": prefix + "/x/a", "plain": prefix + "/plain"} {
-		if got := *call(e, e.GetParameter, &sdk.GetParameterInput{Name: &name}).Parameter.ARN; got != arn {
+		if got := *localawstest.Call(e, e.GetParameter, &sdk.GetParameterInput{Name: &name}).Parameter.ARN; got != arn {
 			t.Errorf("%s: got %s, want %s", name, got, arn)
 		}
 	}
@@ -83,7 +84,7 @@ func TestGetParameters(t *testing.T) {
 	e.put("/b", "b")
 	e.put("/a", "a1")
 	e.put("/a", "a2")
-	out := call(e, e.GetParameters, &sdk.GetParametersInput{Names: []string{"/b", "/none", "/a:1", "/a:9", prefix + "/a", "/b"}})
+	out := localawstest.Call(e, e.GetParameters, &sdk.GetParametersInput{Names: []string{"/b", "/none", "/a:1", "/a:9", prefix + "/a", "/b"}})
 	var got []string
 	for _, p := range out.Parameters {
 		got = append(got, *p.Name+aws.ToString(p.Selector)+"="+*p.Value)
@@ -100,7 +101,7 @@ func TestGetParameters(t *testing.T) {
 	}
 	_, err := e.GetParameters(t.Context(), &sdk.GetParametersInput{Names: names})
 	e.fails(err, "ValidationException", "1 validation error detected: Value '[n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10]' at 'names' failed to satisfy constraint: Member must have length less than or equal to 10")
-	if out := call(e, e.GetParameters, &sdk.GetParametersInput{Names: names[:10]}); len(out.InvalidParameters) != 10 {
+	if out := localawstest.Call(e, e.GetParameters, &sdk.GetParametersInput{Names: names[:10]}); len(out.InvalidParameters) != 10 {
 		t.Errorf("got %v, want all ten", out.InvalidParameters)
 	}
 }
@@ -111,8 +112,8 @@ func TestDelete(t *testing.T) {
 		e.put(name, "1")
 		e.put(name, "2")
 	}
-	call(e, e.LabelParameterVersion, &sdk.LabelParameterVersionInput{Name: aws.String("/a"), Labels: []string{"live"}})
-	call(e, e.DeleteParameter, &sdk.DeleteParameterInput{Name: aws.String("/a")})
+	localawstest.Call(e, e.LabelParameterVersion, &sdk.LabelParameterVersionInput{Name: aws.String("/a"), Labels: []string{"live"}})
+	localawstest.Call(e, e.DeleteParameter, &sdk.DeleteParameterInput{Name: aws.String("/a")})
 	_, err := e.DeleteParameter(t.Context(), &sdk.DeleteParameterInput{Name: aws.String("/a")})
 	e.fails(err, "ParameterNotFound", "")
 	for _, name := range []string{"/a", "/a:1", "/a:live"} {
@@ -120,7 +121,7 @@ func TestDelete(t *testing.T) {
 			t.Errorf("%s: got %s, want ParameterNotFound", name, got)
 		}
 	}
-	out := call(e, e.DeleteParameters, &sdk.DeleteParametersInput{Names: []string{"/b", "/none", "/c"}})
+	out := localawstest.Call(e, e.DeleteParameters, &sdk.DeleteParametersInput{Names: []string{"/b", "/none", "/c"}})
 	if diff := cmp.Diff([]string{"/b", "/c"}, out.DeletedParameters); diff != "" {
 		t.Error(diff)
 	}
@@ -155,10 +156,10 @@ func TestStaleReads(t *testing.T) {
 			if got := e.history("/a"); len(got) != want {
 				t.Errorf("%s: a stale history has %d versions, want %d", when, len(got), want)
 			}
-			if got := len(call(e, e.DescribeParameters, &sdk.DescribeParametersInput{}).Parameters); got != 1 {
+			if got := len(localawstest.Call(e, e.DescribeParameters, &sdk.DescribeParametersInput{}).Parameters); got != 1 {
 				t.Errorf("%s: stale DescribeParameters has %d parameters, want 1", when, got)
 			}
-			if got := len(call(e, e.GetParametersByPath, &sdk.GetParametersByPathInput{Path: aws.String("/")}).Parameters); got != 1 {
+			if got := len(localawstest.Call(e, e.GetParametersByPath, &sdk.GetParametersByPathInput{Path: aws.String("/")}).Parameters); got != 1 {
 				t.Errorf("%s: stale GetParametersByPath has %d parameters, want 1", when, got)
 			}
 		})
@@ -171,14 +172,14 @@ func TestStaleReads(t *testing.T) {
 	count("after the second write", 1)
 	e.put("/a", "3")
 	count("after the third write", 2)
-	call(e, e.LabelParameterVersion, &sdk.LabelParameterVersionInput{Name: aws.String("/a"), Labels: []string{"live"}})
+	localawstest.Call(e, e.LabelParameterVersion, &sdk.LabelParameterVersionInput{Name: aws.String("/a"), Labels: []string{"live"}})
 	check("after a label", "3")
 	e.stalely(func() {
 		if got := e.value("/a:live"); got != "ParameterVersionNotFound" {
 			t.Errorf("a stale read sees the label: %s", got)
 		}
 	})
-	call(e, e.DeleteParameter, &sdk.DeleteParameterInput{Name: aws.String("/a")})
+	localawstest.Call(e, e.DeleteParameter, &sdk.DeleteParameterInput{Name: aws.String("/a")})
 	check("after the delete", "3")
 	count("after the delete", 3)
 	if got := e.value("/a"); got != "ParameterNotFound" {

@@ -9,6 +9,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 )
 
 // history returns all versions, through the SDK's paginator.
@@ -60,7 +61,7 @@ func TestOldestVersionWithALabel(t *testing.T) {
 	}
 	label := func(version int64) {
 		t.Helper()
-		call(e, e.LabelParameterVersion, &sdk.LabelParameterVersionInput{Name: aws.String("/a"), ParameterVersion: &version, Labels: []string{"live"}})
+		localawstest.Call(e, e.LabelParameterVersion, &sdk.LabelParameterVersionInput{Name: aws.String("/a"), ParameterVersion: &version, Labels: []string{"live"}})
 	}
 	label(1)
 	_, err := e.PutParameter(t.Context(), &sdk.PutParameterInput{Name: aws.String("/a"), Value: aws.String("101"), Overwrite: aws.Bool(true)})
@@ -82,7 +83,7 @@ func TestHistoryPages(t *testing.T) {
 	in := &sdk.GetParameterHistoryInput{Name: aws.String(prefix + "/a"), MaxResults: aws.Int32(3)}
 	var pages []string
 	for {
-		out := call(e, e.GetParameterHistory, in)
+		out := localawstest.Call(e, e.GetParameterHistory, in)
 		var values []string
 		for _, p := range out.Parameters {
 			values = append(values, *p.Value)
@@ -98,7 +99,7 @@ func TestHistoryPages(t *testing.T) {
 	if diff := cmp.Diff([]string{"1 2 3", "4 5 6", "7 8"}, pages); diff != "" {
 		t.Error(diff)
 	}
-	if out := call(e, e.GetParameterHistory, &sdk.GetParameterHistoryInput{Name: aws.String("/a"), MaxResults: aws.Int32(8)}); out.NextToken != nil {
+	if out := localawstest.Call(e, e.GetParameterHistory, &sdk.GetParameterHistoryInput{Name: aws.String("/a"), MaxResults: aws.Int32(8)}); out.NextToken != nil {
 		t.Error("a page with the last version has a token")
 	}
 	refused := []struct {
@@ -127,7 +128,7 @@ func TestLabels(t *testing.T) {
 	e.put("/a", "2")
 	label := func(version *int64, labels ...string) *sdk.LabelParameterVersionOutput {
 		t.Helper()
-		return call(e, e.LabelParameterVersion, &sdk.LabelParameterVersionInput{Name: aws.String("/a"), ParameterVersion: version, Labels: labels})
+		return localawstest.Call(e, e.LabelParameterVersion, &sdk.LabelParameterVersionInput{Name: aws.String("/a"), ParameterVersion: version, Labels: labels})
 	}
 	check := func(want ...[]string) {
 		t.Helper()
@@ -147,7 +148,7 @@ func TestLabels(t *testing.T) {
 		t.Errorf("got invalid %q", got)
 	}
 	check([]string{"a", "x_.-9"}, []string{"b"})
-	out := call(e, e.UnlabelParameterVersion, &sdk.UnlabelParameterVersionInput{Name: aws.String("/a"), ParameterVersion: aws.Int64(1), Labels: []string{"a", "b"}})
+	out := localawstest.Call(e, e.UnlabelParameterVersion, &sdk.UnlabelParameterVersionInput{Name: aws.String("/a"), ParameterVersion: aws.Int64(1), Labels: []string{"a", "b"}})
 	if !cmp.Equal(out.RemovedLabels, []string{"a"}) || !cmp.Equal(out.InvalidLabels, []string{"b"}) {
 		t.Errorf("got removed %q, invalid %q", out.RemovedLabels, out.InvalidLabels)
 	}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -16,7 +17,7 @@ import (
 // mostLabels is how many labels one version can have.
 const mostLabels = 10
 
-var labelGrammar = regexp.MustCompile(`^[a-zA-Z_.-][a-zA-Z0-9_.-]*$`)
+var labelGrammar = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z_.-][a-zA-Z0-9_.-]*$`) })
 
 // LabelParameterVersion attaches labels to a version, the latest where none is
 // given, and takes them from other versions. Labels that cannot be labels are
@@ -33,7 +34,7 @@ func (s *Service) LabelParameterVersion(_ context.Context, in *ssm.LabelParamete
 		}
 		out.ParameterVersion = n
 		for _, label := range in.Labels {
-			if !labelGrammar.MatchString(label) || hasPrefixFold(label, "aws") || hasPrefixFold(label, "ssm") {
+			if !labelGrammar().MatchString(label) || hasPrefixFold(label, "aws") || hasPrefixFold(label, "ssm") {
 				out.InvalidLabels = append(out.InvalidLabels, label)
 				continue
 			}
@@ -84,7 +85,7 @@ func (s *Service) relabel(given *string, labels []string, change func(name strin
 	if err != nil {
 		return err
 	}
-	if err := checkCount("labels", labels, 1, mostLabels); err != nil {
+	if err := checkCount("labels", labels, mostLabels); err != nil {
 		return err
 	}
 	for _, label := range labels {

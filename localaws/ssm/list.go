@@ -4,6 +4,7 @@ import (
 	"context"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -15,7 +16,7 @@ import (
 // mostByPath is how many parameters a page of GetParametersByPath has at most.
 const mostByPath = 10
 
-var pathGrammar = regexp.MustCompile(`^(/[a-zA-Z0-9_.-]+)*/?$`)
+var pathGrammar = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(/[a-zA-Z0-9_.-]+)*/?$`) })
 
 // GetParametersByPath returns the latest versions of the parameters under a path,
 // by name: those directly under it, or all.
@@ -132,7 +133,7 @@ func (s *Service) list(ctx context.Context, asked *int32, most int, token *strin
 }
 
 func checkPath(path string) error {
-	if !pathGrammar.MatchString(path) || !strings.HasPrefix(path, "/") {
+	if !pathGrammar().MatchString(path) || !strings.HasPrefix(path, "/") {
 		return invalid(`The parameter doesn't meet the parameter name requirements. The parameter name must begin with a forward slash "/". It can't be prefixed with "aws" or "ssm" (case-insensitive). It must use only letters, numbers, or the following symbols: . (period), - (hyphen), _ (underscore). Special characters are not allowed. All sub-paths, if specified, must use the forward slash symbol "/". Valid example: /get/parameters2-/by1./path0_.`)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 )
 
 func filterBy(key, option string, values ...string) types.ParameterStringFilter {
@@ -23,7 +24,7 @@ func TestGetParametersByPath(t *testing.T) {
 	for _, name := range []string{"/t/b", "/t/a", "/t/a/c", "/t/a/c/d", "/tt/x", "/u", "v"} {
 		e.put(name, "1")
 	}
-	call(e, e.PutParameter, &sdk.PutParameterInput{Name: aws.String("/t/s"), Value: aws.String("1,2"), Type: types.ParameterTypeStringList})
+	localawstest.Call(e, e.PutParameter, &sdk.PutParameterInput{Name: aws.String("/t/s"), Value: aws.String("1,2"), Type: types.ParameterTypeStringList})
 	tests := []struct {
 		path      string
 		recursive bool
@@ -43,7 +44,7 @@ func TestGetParametersByPath(t *testing.T) {
 	for _, test := range tests {
 		t.Run(fmt.Sprint(test.path, test.recursive, len(test.filters)), func(t *testing.T) {
 			e := endpoint{t, e.Client, e.stale}
-			out := call(e, e.GetParametersByPath, &sdk.GetParametersByPathInput{Path: &test.path, Recursive: &test.recursive, ParameterFilters: test.filters})
+			out := localawstest.Call(e, e.GetParametersByPath, &sdk.GetParametersByPathInput{Path: &test.path, Recursive: &test.recursive, ParameterFilters: test.filters})
 			var got []string
 			for _, p := range out.Parameters {
 				got = append(got, *p.Name)
@@ -117,15 +118,15 @@ func TestPages(t *testing.T) {
 
 func TestDescribeParameters(t *testing.T) {
 	e := start(t)
-	call(e, e.PutParameter, &sdk.PutParameterInput{
+	localawstest.Call(e, e.PutParameter, &sdk.PutParameterInput{
 		Name: aws.String("/t/a"), Value: aws.String("1"), Type: types.ParameterTypeString, Description: aws.String("d1"),
 		AllowedPattern: aws.String("."), Tags: []types.Tag{{Key: aws.String("team"), Value: aws.String("red")}},
 	})
-	call(e, e.PutParameter, &sdk.PutParameterInput{Name: aws.String("/t/a"), Value: aws.String("2"), Description: aws.String("d2"), Overwrite: aws.Bool(true)})
+	localawstest.Call(e, e.PutParameter, &sdk.PutParameterInput{Name: aws.String("/t/a"), Value: aws.String("2"), Description: aws.String("d2"), Overwrite: aws.Bool(true)})
 	for _, name := range []string{"/t/b", "/t/a/c", "/u/a"} {
 		e.put(name, "v")
 	}
-	call(e, e.PutParameter, &sdk.PutParameterInput{Name: aws.String("plain"), Value: aws.String("v"), Type: types.ParameterTypeSecureString, KeyId: aws.String("alias/k")})
+	localawstest.Call(e, e.PutParameter, &sdk.PutParameterInput{Name: aws.String("plain"), Value: aws.String("v"), Type: types.ParameterTypeSecureString, KeyId: aws.String("alias/k")})
 	tests := []struct {
 		name    string
 		filters []types.ParameterStringFilter
@@ -161,7 +162,7 @@ func TestDescribeParameters(t *testing.T) {
 		t.Errorf("shared by others: got %v", got)
 	}
 
-	got := call(e, e.DescribeParameters, &sdk.DescribeParametersInput{MaxResults: aws.Int32(1)}).Parameters[0]
+	got := localawstest.Call(e, e.DescribeParameters, &sdk.DescribeParametersInput{MaxResults: aws.Int32(1)}).Parameters[0]
 	want := types.ParameterMetadata{
 		ARN: aws.String(prefix + "/t/a"), DataType: aws.String("text"), Description: aws.String("d2"),
 		LastModifiedDate: got.LastModifiedDate, LastModifiedUser: aws.String("arn:aws:iam::123456789012:user/alice"),
@@ -174,7 +175,7 @@ func TestDescribeParameters(t *testing.T) {
 
 func (e endpoint) described(in *sdk.DescribeParametersInput) (names []string) {
 	e.Helper()
-	for _, p := range call(e, e.DescribeParameters, in).Parameters {
+	for _, p := range localawstest.Call(e, e.DescribeParameters, in).Parameters {
 		names = append(names, *p.Name)
 	}
 	return names

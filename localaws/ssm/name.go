@@ -3,6 +3,7 @@ package ssm
 import (
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/tasuki-dev/tasuki/localaws/wire"
 )
@@ -15,7 +16,7 @@ const (
 	mostLevels = 15
 )
 
-var nameGrammar = regexp.MustCompile(`^(/[a-zA-Z0-9_.-]+)+$|^[a-zA-Z0-9_.-]+$`)
+var nameGrammar = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(/[a-zA-Z0-9_.-]+)+$|^[a-zA-Z0-9_.-]+$`) })
 
 const pathRule = "If formed as a path, it can consist of sub-paths divided by slash symbol; each sub-path can be formed as a mix of letters, numbers and the following 3 symbols .-_"
 
@@ -35,7 +36,7 @@ func (s *Service) checkName(member string, given *string) (string, error) {
 	switch {
 	case strings.Contains(name, "/") && !strings.HasPrefix(name, "/"):
 		return "", invalid("Parameter name must be a fully qualified name")
-	case hasPrefixFold(name, "ssm"), !nameGrammar.MatchString(name):
+	case hasPrefixFold(name, "ssm"), !nameGrammar().MatchString(name):
 		return "", invalid(`Parameter name: can't be prefixed with "ssm" (case-insensitive). %s`, pathRule)
 	case len(s.arn(name)) > longestARN:
 		return "", invalid("Parameter name: its ARN has %d characters, and can have %d at most.", len(s.arn(name)), longestARN)

@@ -3,6 +3,7 @@ package ssm
 import (
 	"context"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -21,7 +22,7 @@ const (
 )
 
 // nested is a reference to another parameter, which a value cannot hold.
-var nested = regexp.MustCompile(`\{\{.*\}\}`)
+var nested = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\{\{.*\}\}`) })
 
 // PutParameter writes a new version of a parameter. Where a version is overwritten
 // without a description, the new one has none. Clients report both that and the
@@ -150,7 +151,7 @@ func checkValue(in *ssm.PutParameterInput) error {
 		return checkLength("value", value, 1, longestValue)
 	case len(value) > longestValue:
 		return invalid("Standard tier parameters support a maximum parameter value of %d characters. To create a larger parameter value, upgrade the parameter to use the advanced-parameter tier. For more information, see https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html", longestValue)
-	case nested.MatchString(value):
+	case nested().MatchString(value):
 		return invalid("Parameter value can't nest another parameter. Do not use \"{{}}\" in the value.")
 	case in.AllowedPattern == nil:
 		return nil

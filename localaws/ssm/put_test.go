@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 	"github.com/tasuki-dev/tasuki/localaws/state"
 )
 
@@ -128,11 +129,11 @@ func TestPutRefuses(t *testing.T) {
 func TestPutKeepsLimitsThatFit(t *testing.T) {
 	e := start(t)
 	value, description := strings.Repeat("é", 2048), strings.Repeat("é", 1024)
-	call(e, e.PutParameter, &sdk.PutParameterInput{
+	localawstest.Call(e, e.PutParameter, &sdk.PutParameterInput{
 		Name: aws.String("/full"), Value: &value, Description: &description, Type: types.ParameterTypeString,
 		Tier: types.ParameterTierIntelligentTiering, DataType: aws.String("text"), AllowedPattern: aws.String("^é+$"),
 	})
-	got := call(e, e.GetParameterHistory, &sdk.GetParameterHistoryInput{Name: aws.String("/full")}).Parameters[0]
+	got := localawstest.Call(e, e.GetParameterHistory, &sdk.GetParameterHistoryInput{Name: aws.String("/full")}).Parameters[0]
 	if *got.Value != value || *got.Description != description || *got.AllowedPattern != "^é+$" {
 		t.Errorf("got %d and %d bytes, %s", len(*got.Value), len(*got.Description), *got.AllowedPattern)
 	}
@@ -143,7 +144,7 @@ func TestOverwrite(t *testing.T) {
 	write := func(in sdk.PutParameterInput) int64 {
 		t.Helper()
 		in.Name, in.Overwrite = aws.String("/a"), aws.Bool(true)
-		out := call(e, e.PutParameter, &in)
+		out := localawstest.Call(e, e.PutParameter, &in)
 		if out.Tier != types.ParameterTierStandard {
 			t.Errorf("got tier %s, want Standard", out.Tier)
 		}
@@ -158,7 +159,7 @@ func TestOverwrite(t *testing.T) {
 	if want := []int64{1, 2, 3}; !slices.Equal(versions, want) {
 		t.Errorf("got versions %v, want %v", versions, want)
 	}
-	history := call(e, e.GetParameterHistory, &sdk.GetParameterHistoryInput{Name: aws.String("/a")})
+	history := localawstest.Call(e, e.GetParameterHistory, &sdk.GetParameterHistoryInput{Name: aws.String("/a")})
 	type row struct{ value, kind, description, user string }
 	var got []row
 	for _, p := range history.Parameters {
@@ -177,19 +178,19 @@ func TestOverwrite(t *testing.T) {
 func TestSecureString(t *testing.T) {
 	e := start(t)
 	const secret = "correct horse battery staple"
-	call(e, e.PutParameter, &sdk.PutParameterInput{Name: aws.String("/s"), Value: aws.String(secret), Type: types.ParameterTypeSecureString})
+	localawstest.Call(e, e.PutParameter, &sdk.PutParameterInput{Name: aws.String("/s"), Value: aws.String(secret), Type: types.ParameterTypeSecureString})
 	reads := map[string]func(decrypt *bool) string{
 		"GetParameter": func(decrypt *bool) string {
-			return *call(e, e.GetParameter, &sdk.GetParameterInput{Name: aws.String("/s"), WithDecryption: decrypt}).Parameter.Value
+			return *localawstest.Call(e, e.GetParameter, &sdk.GetParameterInput{Name: aws.String("/s"), WithDecryption: decrypt}).Parameter.Value
 		},
 		"GetParameters": func(decrypt *bool) string {
-			return *call(e, e.GetParameters, &sdk.GetParametersInput{Names: []string{"/s"}, WithDecryption: decrypt}).Parameters[0].Value
+			return *localawstest.Call(e, e.GetParameters, &sdk.GetParametersInput{Names: []string{"/s"}, WithDecryption: decrypt}).Parameters[0].Value
 		},
 		"GetParametersByPath": func(decrypt *bool) string {
-			return *call(e, e.GetParametersByPath, &sdk.GetParametersByPathInput{Path: aws.String("/"), WithDecryption: decrypt}).Parameters[0].Value
+			return *localawstest.Call(e, e.GetParametersByPath, &sdk.GetParametersByPathInput{Path: aws.String("/"), WithDecryption: decrypt}).Parameters[0].Value
 		},
 		"GetParameterHistory": func(decrypt *bool) string {
-			return *call(e, e.GetParameterHistory, &sdk.GetParameterHistoryInput{Name: aws.String("/s"), WithDecryption: decrypt}).Parameters[0].Value
+			return *localawstest.Call(e, e.GetParameterHistory, &sdk.GetParameterHistoryInput{Name: aws.String("/s"), WithDecryption: decrypt}).Parameters[0].Value
 		},
 	}
 	first := e.value("/s")
@@ -204,7 +205,7 @@ func TestSecureString(t *testing.T) {
 			t.Errorf("%s without decryption: got %q, want %q as every time", name, got, first)
 		}
 	}
-	p := call(e, e.DescribeParameters, &sdk.DescribeParametersInput{}).Parameters[0]
+	p := localawstest.Call(e, e.DescribeParameters, &sdk.DescribeParametersInput{}).Parameters[0]
 	if aws.ToString(p.KeyId) != "alias/aws/ssm" || p.Type != types.ParameterTypeSecureString {
 		t.Errorf("got key %v, type %s", aws.ToString(p.KeyId), p.Type)
 	}
@@ -283,9 +284,9 @@ func TestPersistence(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := serve(t, store)
-	call(e, e.PutParameter, &sdk.PutParameterInput{Name: aws.String("/a"), Value: aws.String("1"), Type: types.ParameterTypeString, Tags: []types.Tag{{Key: aws.String("k"), Value: aws.String("v")}}})
+	localawstest.Call(e, e.PutParameter, &sdk.PutParameterInput{Name: aws.String("/a"), Value: aws.String("1"), Type: types.ParameterTypeString, Tags: []types.Tag{{Key: aws.String("k"), Value: aws.String("v")}}})
 	e.put("/a", "2")
-	call(e, e.LabelParameterVersion, &sdk.LabelParameterVersionInput{Name: aws.String("/a"), ParameterVersion: aws.Int64(1), Labels: []string{"live"}})
+	localawstest.Call(e, e.LabelParameterVersion, &sdk.LabelParameterVersionInput{Name: aws.String("/a"), ParameterVersion: aws.Int64(1), Labels: []string{"live"}})
 	before := e.history("/a")
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
@@ -301,7 +302,7 @@ func TestPersistence(t *testing.T) {
 	if got := e.value("/a:live"); got != "1" {
 		t.Errorf("by label: got %q, want 1", got)
 	}
-	tags := call(e, e.ListTagsForResource, &sdk.ListTagsForResourceInput{ResourceType: types.ResourceTypeForTaggingParameter, ResourceId: aws.String("/a")}).TagList
+	tags := localawstest.Call(e, e.ListTagsForResource, &sdk.ListTagsForResourceInput{ResourceType: types.ResourceTypeForTaggingParameter, ResourceId: aws.String("/a")}).TagList
 	if len(tags) != 1 || *tags[0].Key != "k" || *tags[0].Value != "v" {
 		t.Errorf("got tags %v", tags)
 	}

@@ -1,9 +1,7 @@
 package ssm_test
 
 import (
-	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -16,9 +14,10 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/tasuki-dev/tasuki/localaws/fault"
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 	"github.com/tasuki-dev/tasuki/localaws/ssm"
 	"github.com/tasuki-dev/tasuki/localaws/state"
-	"github.com/tasuki-dev/tasuki/localaws/wire"
+	"github.com/tasuki-dev/tasuki/localaws/wire/wiretest"
 )
 
 const (
@@ -48,33 +47,15 @@ func start(t *testing.T) endpoint {
 	return serve(t, store)
 }
 
-// serve does the least of what the dispatcher does.
 func serve(t *testing.T, store *state.Store) endpoint {
 	t.Helper()
-	service := ssm.New(store, account, region).Wire()
+	service := wiretest.Handler(ssm.New(store, account, region).Wire())
 	stale := new(atomic.Bool)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		scope := wire.SignatureScope(r)
-		request := &wire.Request{HTTP: r, Body: body, ID: "1", Service: scope.Service, Region: scope.Region, Principal: scope.AccessKey}
-		ctx := wire.WithRequest(r.Context(), request)
 		if stale.Load() {
-			ctx = fault.WithStale(ctx)
+			r = r.WithContext(fault.WithStale(r.Context()))
 		}
-		operation, provided := service.Operation(request)
-		answer := service.Fail(request, wire.NotProvided(service.Name(), operation))
-		if provided {
-			answer = service.Serve(ctx, operation, request)
-		}
-		for name, values := range answer.Header {
-			w.Header()[name] = values
-		}
-		w.WriteHeader(answer.Status)
-		_, _ = w.Write(answer.Body)
+		service.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
 	client := sdk.New(sdk.Options{
@@ -86,20 +67,10 @@ func serve(t *testing.T, store *state.Store) endpoint {
 	return endpoint{t, client, stale}
 }
 
-// call carries out an operation that must succeed.
-func call[In, Out any](e endpoint, operation func(context.Context, *In, ...func(*sdk.Options)) (*Out, error), in *In) *Out {
-	e.Helper()
-	out, err := operation(e.Context(), in)
-	if err != nil {
-		e.Fatal(err)
-	}
-	return out
-}
-
 // put writes a String over what is there, and returns its version.
 func (e endpoint) put(name, value string) int64 {
 	e.Helper()
-	return call(e, e.PutParameter, &sdk.PutParameterInput{Name: &name, Value: &value, Type: types.ParameterTypeString, Overwrite: aws.Bool(true)}).Version
+	return localawstest.Call(e, e.PutParameter, &sdk.PutParameterInput{Name: &name, Value: &value, Type: types.ParameterTypeString, Overwrite: aws.Bool(true)}).Version
 }
 
 // value returns what a read of name answers: the value, or the error's code.

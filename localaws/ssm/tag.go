@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -17,7 +18,7 @@ import (
 // mostTags is how many tags a parameter can have.
 const mostTags = 50
 
-var tagGrammar = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
+var tagGrammar = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`) })
 
 // AddTagsToResource adds tags to a parameter, or replaces their values.
 func (s *Service) AddTagsToResource(_ context.Context, in *ssm.AddTagsToResourceInput) (*ssm.AddTagsToResourceOutput, error) {
@@ -136,7 +137,7 @@ func withTags(tags map[string]string, further []types.Tag) (map[string]string, e
 			return nil, err
 		}
 		for _, text := range []string{key, value} {
-			if !tagGrammar.MatchString(text) {
+			if !tagGrammar().MatchString(text) {
 				return nil, violation("tags", text, "Member must satisfy regular expression pattern: ^([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*)$")
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 )
 
 const parameterResource = types.ResourceTypeForTaggingParameter
@@ -16,7 +17,7 @@ const parameterResource = types.ResourceTypeForTaggingParameter
 func (e endpoint) tags(name string) map[string]string {
 	e.Helper()
 	tags := map[string]string{}
-	for _, tag := range call(e, e.ListTagsForResource, &sdk.ListTagsForResourceInput{ResourceType: parameterResource, ResourceId: &name}).TagList {
+	for _, tag := range localawstest.Call(e, e.ListTagsForResource, &sdk.ListTagsForResourceInput{ResourceType: parameterResource, ResourceId: &name}).TagList {
 		tags[*tag.Key] = *tag.Value
 	}
 	return tags
@@ -32,22 +33,22 @@ func tagList(tags map[string]string) (list []types.Tag) {
 func TestTags(t *testing.T) {
 	e := start(t)
 	want := map[string]string{"a": "1", "b": ""}
-	call(e, e.PutParameter, &sdk.PutParameterInput{Name: aws.String("/p"), Value: aws.String("v"), Type: types.ParameterTypeString, Tags: tagList(want)})
+	localawstest.Call(e, e.PutParameter, &sdk.PutParameterInput{Name: aws.String("/p"), Value: aws.String("v"), Type: types.ParameterTypeString, Tags: tagList(want)})
 	if diff := cmp.Diff(want, e.tags("/p")); diff != "" {
 		t.Error(diff)
 	}
-	call(e, e.AddTagsToResource, &sdk.AddTagsToResourceInput{ResourceType: parameterResource, ResourceId: aws.String("/p"), Tags: tagList(map[string]string{"b": "2", "c": "3"})})
+	localawstest.Call(e, e.AddTagsToResource, &sdk.AddTagsToResourceInput{ResourceType: parameterResource, ResourceId: aws.String("/p"), Tags: tagList(map[string]string{"b": "2", "c": "3"})})
 	e.stalely(func() {
 		if diff := cmp.Diff(want, e.tags("/p")); diff != "" {
 			t.Errorf("a stale read: %s", diff)
 		}
 	})
-	call(e, e.RemoveTagsFromResource, &sdk.RemoveTagsFromResourceInput{ResourceType: parameterResource, ResourceId: aws.String("/p"), TagKeys: []string{"a", "none"}})
+	localawstest.Call(e, e.RemoveTagsFromResource, &sdk.RemoveTagsFromResourceInput{ResourceType: parameterResource, ResourceId: aws.String("/p"), TagKeys: []string{"a", "none"}})
 	e.put("/p", "overwriting keeps the tags")
 	if diff := cmp.Diff(map[string]string{"b": "2", "c": "3"}, e.tags("/p")); diff != "" {
 		t.Error(diff)
 	}
-	call(e, e.DeleteParameter, &sdk.DeleteParameterInput{Name: aws.String("/p")})
+	localawstest.Call(e, e.DeleteParameter, &sdk.DeleteParameterInput{Name: aws.String("/p")})
 	e.put("/p", "v")
 	if got := e.tags("/p"); len(got) != 0 {
 		t.Errorf("a new parameter has the deleted one's tags: %v", got)
@@ -61,7 +62,7 @@ func TestTagsRefused(t *testing.T) {
 	for i := range 50 {
 		many[fmt.Sprint(i)] = ""
 	}
-	call(e, e.AddTagsToResource, &sdk.AddTagsToResourceInput{ResourceType: parameterResource, ResourceId: aws.String("/p"), Tags: tagList(many)})
+	localawstest.Call(e, e.AddTagsToResource, &sdk.AddTagsToResourceInput{ResourceType: parameterResource, ResourceId: aws.String("/p"), Tags: tagList(many)})
 	one := tagList(map[string]string{"k": "v"})
 	// The model gives these exceptions no message, and so the client shows none.
 	tests := []struct {

@@ -40,7 +40,11 @@ func Temporary() (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return open(dir, true)
+	store, err := open(dir, true)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return store, nil
 }
 
 func open(dir string, temporary bool) (*Store, error) {

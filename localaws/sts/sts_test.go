@@ -2,8 +2,6 @@ package sts_test
 
 import (
 	"context"
-	"io"
-	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
@@ -14,32 +12,12 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/tasuki-dev/tasuki/localaws/sts"
-	"github.com/tasuki-dev/tasuki/localaws/wire"
+	"github.com/tasuki-dev/tasuki/localaws/wire/wiretest"
 )
 
 func TestIdentities(t *testing.T) {
 	const account = "123456789012"
-	service := sts.New(sts.Options{Account: account, Role: func(_ context.Context, name string) (bool, error) { return name == "deploy", nil }}).Wire()
-	// The server does the least of what the dispatcher does.
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		scope := wire.SignatureScope(r)
-		request := &wire.Request{HTTP: r, Body: body, ID: "request-1", Service: scope.Service, Region: scope.Region, Principal: wire.Principal(r)}
-		operation, provided := service.Operation(request)
-		answer := service.Fail(request, wire.NotProvided(service.Name(), operation))
-		if provided {
-			answer = service.Serve(wire.WithRequest(r.Context(), request), operation, request)
-		}
-		for name, values := range answer.Header {
-			w.Header()[name] = values
-		}
-		w.WriteHeader(answer.Status)
-		_, _ = w.Write(answer.Body)
-	}))
+	server := httptest.NewServer(wiretest.Handler(sts.New(sts.Options{Account: account, Role: func(_ context.Context, name string) (bool, error) { return name == "deploy", nil }}).Wire()))
 	defer server.Close()
 	client := func(accessKey, token string) *sdk.Client {
 		return sdk.New(sdk.Options{BaseEndpoint: &server.URL, Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider(accessKey, "secret", token)})

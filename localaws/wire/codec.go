@@ -163,47 +163,21 @@ func Unmarshal(body []byte, v any) error {
 }
 
 func decode(tree any, v reflect.Value, path string) error {
-	if tree == nil {
+	switch {
+	case tree == nil:
 		return nil
-	}
-	mismatch := func() error {
-		if path == "" {
-			return errors.New("the request's body has the wrong type")
-		}
-		return fmt.Errorf("member %s has the wrong type", strings.TrimSuffix(path, "."))
-	}
-	switch v.Type() {
-	case timeType:
-		n, ok := tree.(json.Number)
-		if !ok {
-			return mismatch()
-		}
-		seconds, err := n.Float64()
-		if err != nil {
-			return mismatch()
-		}
-		v.Set(reflect.ValueOf(smithytime.ParseEpochSeconds(seconds)))
-		return nil
-	case bytesType:
-		s, ok := tree.(string)
-		if !ok {
-			return mismatch()
-		}
-		b, err := base64.StdEncoding.DecodeString(s)
-		if err != nil {
-			return mismatch()
-		}
-		v.SetBytes(b)
-		return nil
-	}
-	switch v.Kind() {
-	case reflect.Pointer:
+	case v.Kind() == reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		return decode(tree, v.Elem(), path)
+	case v.Type() == timeType, v.Type() == bytesType:
+		return decodeScalar(tree, v, path)
+	}
+	members, isObject := tree.(map[string]any)
+	elements, isList := tree.([]any)
+	switch v.Kind() {
 	case reflect.Struct:
-		members, ok := tree.(map[string]any)
-		if !ok {
-			return mismatch()
+		if !isObject {
+			return wrongType("body", path)
 		}
 		for name, member := range members {
 			field := v.FieldByNameFunc(func(field string) bool { return strings.EqualFold(field, name) })
@@ -216,9 +190,8 @@ func decode(tree any, v reflect.Value, path string) error {
 		}
 		return nil
 	case reflect.Map:
-		members, ok := tree.(map[string]any)
-		if !ok {
-			return mismatch()
+		if !isObject {
+			return wrongType("body", path)
 		}
 		v.Set(reflect.MakeMapWithSize(v.Type(), len(members)))
 		for name, member := range members {
@@ -230,9 +203,8 @@ func decode(tree any, v reflect.Value, path string) error {
 		}
 		return nil
 	case reflect.Slice:
-		elements, ok := tree.([]any)
-		if !ok {
-			return mismatch()
+		if !isList {
+			return wrongType("body", path)
 		}
 		v.Set(reflect.MakeSlice(v.Type(), len(elements), len(elements)))
 		for i, element := range elements {
@@ -242,12 +214,42 @@ func decode(tree any, v reflect.Value, path string) error {
 		}
 		return nil
 	}
-	encoded, err := json.Marshal(tree)
-	if err != nil {
-		return err
+	return decodeScalar(tree, v, path)
+}
+
+func decodeScalar(tree any, v reflect.Value, path string) error {
+	var err error
+	switch v.Type() {
+	case timeType:
+		n, _ := tree.(json.Number) // "", which is no number, for anything else
+		var seconds float64
+		seconds, err = n.Float64()
+		v.Set(reflect.ValueOf(smithytime.ParseEpochSeconds(seconds)))
+	case bytesType:
+		text, isText := tree.(string)
+		if !isText {
+			return wrongType("body", path)
+		}
+		var b []byte
+		b, err = base64.StdEncoding.DecodeString(text)
+		v.SetBytes(b)
+	default:
+		var encoded []byte
+		if encoded, err = json.Marshal(tree); err != nil {
+			return err
+		}
+		err = json.Unmarshal(encoded, v.Addr().Interface())
 	}
-	if err := json.Unmarshal(encoded, v.Addr().Interface()); err != nil {
-		return mismatch()
+	if err != nil {
+		return wrongType("body", path)
 	}
 	return nil
+}
+
+// wrongType is the error of a member; path is "" for the whole of the request's body or form.
+func wrongType(whole, path string) error {
+	if path == "" {
+		return fmt.Errorf("the request's %s has the wrong type", whole)
+	}
+	return fmt.Errorf("member %s has the wrong type", strings.TrimSuffix(path, "."))
 }

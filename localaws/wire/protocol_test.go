@@ -16,6 +16,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/tasuki-dev/tasuki/localaws/wire"
+	"github.com/tasuki-dev/tasuki/localaws/wire/wiretest"
 )
 
 // failing is the error that each protocol must bring to the client whole.
@@ -77,7 +78,7 @@ func TestErrors(t *testing.T) {
 	for protocol, s := range services {
 		for _, test := range tests {
 			t.Run(protocol+"/"+test.name, func(t *testing.T) {
-				server := httptest.NewServer(serve(s.service(test.err)))
+				server := httptest.NewServer(wiretest.Handler(s.service(test.err)))
 				defer server.Close()
 				var got smithy.APIError
 				if err := s.call(t.Context(), server.URL); !errors.As(err, &got) {

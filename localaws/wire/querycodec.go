@@ -141,7 +141,7 @@ func decodeForm(node *formNode, v reflect.Value, path string) error {
 		return decodeFormScalar(node, v, path)
 	case v.Kind() == reflect.Struct:
 		if node.value != nil {
-			return wrongType(path)
+			return wrongType("form", path)
 		}
 		for name, member := range node.members {
 			field := v.FieldByNameFunc(func(field string) bool { return strings.EqualFold(field, name) }) // the model of STS has a member "arn"
@@ -166,12 +166,12 @@ func decodeForm(node *formNode, v reflect.Value, path string) error {
 func numbered(node *formNode, name, path string) ([]*formNode, error) {
 	if node.value != nil {
 		if *node.value != "" || len(node.members) > 0 {
-			return nil, wrongType(path)
+			return nil, wrongType("form", path)
 		}
 		return nil, nil
 	}
 	if len(node.members) != 1 || node.members[name] == nil || node.members[name].value != nil {
-		return nil, wrongType(path)
+		return nil, wrongType("form", path)
 	}
 	elements := node.members[name].members
 	list := make([]*formNode, len(elements))
@@ -206,7 +206,7 @@ func decodeFormMap(node *formNode, v reflect.Value, path string) error {
 	for i, entry := range entries {
 		path := fmt.Sprintf("%sentry.%d.", path, i+1)
 		if entry.members["key"] == nil || entry.members["key"].value == nil || entry.members["value"] == nil || len(entry.members) != 2 {
-			return wrongType(path)
+			return wrongType("form", path)
 		}
 		element := reflect.New(v.Type().Elem()).Elem()
 		if err := decodeForm(entry.members["value"], element, path+"value."); err != nil {
@@ -219,7 +219,7 @@ func decodeFormMap(node *formNode, v reflect.Value, path string) error {
 
 func decodeFormScalar(node *formNode, v reflect.Value, path string) error {
 	if node.value == nil || len(node.members) > 0 {
-		return wrongType(path)
+		return wrongType("form", path)
 	}
 	text := *node.value
 	var err error
@@ -250,14 +250,7 @@ func decodeFormScalar(node *formNode, v reflect.Value, path string) error {
 		return fmt.Errorf("member %s is not known to tasuki local", strings.TrimSuffix(path, "."))
 	}
 	if err != nil {
-		return wrongType(path)
+		return wrongType("form", path)
 	}
 	return nil
-}
-
-func wrongType(path string) error {
-	if path == "" {
-		return errors.New("the request's form has the wrong type")
-	}
-	return fmt.Errorf("member %s has the wrong type", strings.TrimSuffix(path, "."))
 }

@@ -76,7 +76,7 @@ func (s *XML) Operation(r *Request) (string, bool) {
 }
 
 func (s *XML) find(r *http.Request) (route *XMLRoute, bucket, key string) {
-	bucket, key = bucketAndKey(r)
+	bucket, key = BucketAndKey(r)
 	level := AllBuckets
 	switch {
 	case key != "":
@@ -116,10 +116,10 @@ func (route *XMLRoute) fits(r *http.Request) bool {
 	return true
 }
 
-// bucketAndKey returns what a request is about, in path style or, where the host is
+// BucketAndKey returns what a request is about, in path style or, where the host is
 // a bucket's name before ".localhost" or before one of S3's own hosts, in virtual-host
 // style.
-func bucketAndKey(r *http.Request) (bucket, key string) {
+func BucketAndKey(r *http.Request) (bucket, key string) {
 	path := strings.TrimPrefix(r.URL.Path, "/")
 	host, _, err := net.SplitHostPort(r.Host)
 	if err != nil {

@@ -3,8 +3,6 @@ package wire_test
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"net/http/httptest"
 	"path"
 	"reflect"
@@ -21,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tasuki-dev/tasuki/localaws/wire"
+	"github.com/tasuki-dev/tasuki/localaws/wire/wiretest"
 )
 
 // The codec is only as good as the SDK's own client finds it: every member of every
@@ -104,7 +103,7 @@ func roundTripAs[In, Out, Options any](t *testing.T, serviceOf func(handle func(
 			received = in
 			return &answered, nil
 		}, signingName[Options]())
-		server := httptest.NewServer(serve(service))
+		server := httptest.NewServer(wiretest.Handler(service))
 		defer server.Close()
 		got, err := call(t.Context(), &sent, to[Options](server.URL))
 		if err != nil {
@@ -137,29 +136,6 @@ func to[Options any](url string) func(*Options) {
 
 func config() aws.Config {
 	return aws.Config{Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("alice", "secret", "")}
-}
-
-// serve does the least of what the dispatcher does.
-func serve(service wire.Service) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		scope := wire.SignatureScope(r)
-		request := &wire.Request{HTTP: r, Body: body, ID: "1", Service: scope.Service, Region: scope.Region, Principal: scope.AccessKey}
-		operation, provided := service.Operation(request)
-		answer := service.Fail(request, wire.NotProvided(service.Name(), operation))
-		if provided {
-			answer = service.Serve(wire.WithRequest(r.Context(), request), operation, request)
-		}
-		for name, values := range answer.Header {
-			w.Header()[name] = values
-		}
-		w.WriteHeader(answer.Status)
-		_, _ = w.Write(answer.Body)
-	})
 }
 
 // filler fills members with values that are all different, where their types allow.

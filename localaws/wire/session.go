@@ -34,15 +34,38 @@ func Principal(r *http.Request) string {
 	return SignatureScope(r).AccessKey
 }
 
-// CallerARN returns the ARN of who signed the request under ctx: an assumed role, or
-// the user whose name is the access key id, so that a rehearsal can act as several.
+// RoleOf returns the name of the role that a principal has assumed; "" for one that has
+// assumed none.
+func RoleOf(principal string) (role string, assumed bool) {
+	session, assumed := strings.CutPrefix(principal, assumedRole)
+	if !assumed {
+		return "", false
+	}
+	role, _, _ = strings.Cut(session, "/")
+	return role, true
+}
+
+// PrincipalARN returns the ARN of a principal: an assumed role, or the user whose name
+// is the access key id, so that a rehearsal can act as several.
+func PrincipalARN(principal, account string) string {
+	if _, assumed := RoleOf(principal); assumed {
+		return "arn:aws:sts::" + account + ":" + principal
+	}
+	if principal == "" {
+		principal = "anonymous"
+	}
+	return "arn:aws:iam::" + account + ":user/" + principal
+}
+
+// Caller returns the principal that signed the request under ctx, "" where nobody did.
+func Caller(ctx context.Context) string {
+	if r, ok := ctx.Value(requestKey{}).(*Request); ok {
+		return r.Principal
+	}
+	return ""
+}
+
+// CallerARN returns the ARN of the principal that signed the request under ctx.
 func CallerARN(ctx context.Context, account string) string {
-	name := "anonymous"
-	if r, ok := ctx.Value(requestKey{}).(*Request); ok && r.Principal != "" {
-		name = r.Principal
-	}
-	if strings.HasPrefix(name, assumedRole) {
-		return "arn:aws:sts::" + account + ":" + name
-	}
-	return "arn:aws:iam::" + account + ":user/" + name
+	return PrincipalARN(Caller(ctx), account)
 }

@@ -36,7 +36,7 @@ const Executable = "bootstrap"
 type Options struct {
 	GOARCH string // arm64 or amd64
 	Dir    string // in the module that requires Tasuki; "" for the working directory
-	Cache  string // directory; "" for tasuki/provider in the user's cache directory
+	Cache  string // directory; "" for tasuki/provider in the user's cache directory, or, without one, a new temporary one
 }
 
 // Package is a directory with the program, and nothing else, in it.
@@ -78,7 +78,9 @@ func (o Options) cache() (string, error) {
 	}
 	user, err := os.UserCacheDir()
 	if err != nil {
-		return filepath.Join(os.TempDir(), "tasuki", "provider"), nil
+		// There is no home. What lies under a well-known name, where everybody can write,
+		// is not to be put into an account.
+		return os.MkdirTemp("", "tasuki-provider-")
 	}
 	return filepath.Join(user, "tasuki", "provider"), nil
 }

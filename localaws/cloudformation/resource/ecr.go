@@ -33,6 +33,8 @@ func repository() Type {
 		Create:     createRepository,
 		Update:     updateRepository,
 		Delete:     deleteRepository,
+		Read:       readRepository,
+		Unread:     []string{"EmptyOnDelete"},
 	}
 }
 

@@ -153,17 +153,37 @@ func TestFunction(t *testing.T) {
 	w.gone(err, "ResourceNotFoundException")
 }
 
-// CloudFormation does not wait for somebody else's update: its own fails.
+// What becomes of an update that somebody else's is in the way of.
 func TestFunctionThatIsBeingUpdated(t *testing.T) {
 	w := newWorld(t, localaws.Options{UpdateDelay: time.Second})
 	client := lambda.NewFromConfig(w.aws)
 	repository, _ := w.create("AWS::ECR::Repository", properties{"RepositoryName": "orders"})
 	first, second := w.image(repository.PhysicalID, "v1"), w.image(repository.PhysicalID, "v2")
 	r, _ := w.create("AWS::Lambda::Function", functionOn(first, nil))
-	if _, err := client.UpdateFunctionConfiguration(t.Context(), &lambda.UpdateFunctionConfigurationInput{FunctionName: &r.PhysicalID, MemorySize: aws.Int32(256)}); err != nil {
-		t.Fatal(err)
+	meanwhile := func(mb int32) {
+		t.Helper()
+		if _, err := client.UpdateFunctionConfiguration(t.Context(), &lambda.UpdateFunctionConfigurationInput{FunctionName: &r.PhysicalID, MemorySize: &mb}); err != nil {
+			t.Fatal(err)
+		}
 	}
+	runs := func(image string, mb int32) {
+		t.Helper()
+		out, err := client.GetFunction(t.Context(), &lambda.GetFunctionInput{FunctionName: &r.PhysicalID})
+		if err != nil || *out.Code.ImageUri != image || *out.Configuration.MemorySize != mb || out.Configuration.LastUpdateStatus != types.LastUpdateStatusSuccessful {
+			t.Errorf("got %+v, %v", out, err)
+		}
+	}
+	conflicts := func() (n int) {
+		for _, c := range w.server.Calls().All() {
+			if c.Code == "ResourceConflictException" {
+				n++
+			}
+		}
+		return n
+	}
+	meanwhile(256)
 	r.Previous, r.Properties = r.Properties, functionOn(second, nil)
+	r.Yields = true
 	_, err := w.kind(r.Type).Update(t.Context(), r)
 	var failure *resource.Failure
 	if !errors.As(err, &failure) || failure.Code != "ResourceConflictException" || !strings.Contains(err.Error(), "An update is in progress for resource: ") || !strings.Contains(err.Error(), "HandlerErrorCode: ResourceConflict)") {
@@ -174,8 +194,35 @@ func TestFunctionThatIsBeingUpdated(t *testing.T) {
 	if _, err := w.kind(r.Type).Update(t.Context(), r); err != nil {
 		t.Errorf("the same call again: %v", err)
 	}
-	if out, err := client.GetFunction(t.Context(), &lambda.GetFunctionInput{FunctionName: &r.PhysicalID}); err != nil || *out.Code.ImageUri != second {
-		t.Errorf("got %v, %v", out, err)
+	runs(second, 256)
+
+	// Where it does not yield, the code is sent when the other update has ended.
+	r.Again, r.Yields, r.Previous, r.Properties = false, false, functionOn(second, nil), functionOn(first, properties{"Timeout": 5})
+	before := conflicts()
+	meanwhile(512)
+	if _, err := w.kind(r.Type).Update(t.Context(), r); err != nil {
+		t.Error(err)
+	}
+	if n := conflicts() - before; n != 1 {
+		t.Errorf("it is refused %d times, want once", n)
+	}
+	runs(first, 512)
+
+	// So is a version published.
+	before = conflicts()
+	meanwhile(1024)
+	_, result := w.create("AWS::Lambda::Version", properties{"FunctionName": r.PhysicalID})
+	if n := conflicts() - before; n != 1 || result.Attributes["Version"] != "1" {
+		t.Errorf("it is refused %d times, want once, and the version is %v", n, result.Attributes["Version"])
+	}
+
+	// Who waits can be told to stop.
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	meanwhile(2048)
+	r.Previous, r.Properties = r.Properties, functionOn(second, nil)
+	if _, err := w.kind(r.Type).Update(ctx, r); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -32,7 +32,13 @@ func (t Type) explained() Type {
 			return result, explain(err, r.Token)
 		}
 	}
-	create, update, remove := t.Create, t.Update, t.Delete
+	create, update, remove, read := t.Create, t.Update, t.Delete, t.Read
+	if read != nil {
+		t.Read = func(ctx context.Context, r Request) (map[string]any, error) {
+			found, err := read(ctx, r)
+			return found, explain(err, r.Token)
+		}
+	}
 	t.Create, t.Update = wrap(create), wrap(update)
 	t.Delete = func(ctx context.Context, r Request) error {
 		if typed, err := t.typed(r.LogicalID, r.Properties); err == nil {

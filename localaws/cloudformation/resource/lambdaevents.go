@@ -64,6 +64,8 @@ func eventSourceMapping() Type {
 				return missing(err), unlessMissing(err)
 			})
 		},
+		Read:   readEventSourceMapping,
+		Unread: []string{"FunctionName", "Tags"},
 	}
 }
 

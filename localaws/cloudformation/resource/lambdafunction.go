@@ -45,6 +45,8 @@ func function() Type {
 		Attributes: []string{"Arn"},
 		Create:     createFunction,
 		Update:     updateFunction,
+		Read:       readFunction,
+		Unread:     []string{"Code"},
 		Delete: func(ctx context.Context, r Request) error {
 			_, err := lambda.NewFromConfig(r.AWS).DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: &r.PhysicalID})
 			return unlessMissing(err)
@@ -85,6 +87,28 @@ func stableFunction(ctx context.Context, client *lambda.Client, name string) (Re
 		return result, unstable(name, aws.ToString(c.LastUpdateStatusReason), string(c.LastUpdateStatusReasonCode))
 	}
 	return result, nil
+}
+
+// mostConflicts is how often a call is made that others' updates get in the way of.
+const mostConflicts = 10
+
+// betweenUpdates makes a call that Lambda refuses while the function is being updated, and
+// makes it again when that has ended. CloudFormation's documents have such a conflict as
+// one that is tried again, and do not say how often
+// (https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-test-contract-errors.html).
+func (r Request) betweenUpdates(ctx context.Context, client *lambda.Client, name string, call func() error) error {
+	for n := 1; ; n++ {
+		err := call()
+		var conflict *types.ResourceConflictException
+		if !errors.As(err, &conflict) || r.Yields || n == mostConflicts {
+			return err
+		}
+		// How the other update ends does not matter.
+		var failure refusal
+		if _, err := stableFunction(ctx, client, name); err != nil && !errors.As(err, &failure) {
+			return err
+		}
+	}
 }
 
 func unstable(name, reason, code string) error {
@@ -131,7 +155,10 @@ func updateFunction(ctx context.Context, r Request) (Result, error) {
 		for _, arch := range r.texts("Architectures") {
 			in.Architectures = append(in.Architectures, types.Architecture(arch))
 		}
-		if _, err := client.UpdateFunctionCode(ctx, in); err != nil {
+		if err := r.betweenUpdates(ctx, client, name, func() error {
+			_, err := client.UpdateFunctionCode(ctx, in)
+			return err
+		}); err != nil {
 			return result, err
 		}
 		if _, err := stableFunction(ctx, client, name); err != nil {
@@ -153,7 +180,10 @@ func updateFunction(ctx context.Context, r Request) (Result, error) {
 		if err := decode(configuration, in); err != nil {
 			return result, err
 		}
-		if _, err := client.UpdateFunctionConfiguration(ctx, in); err != nil {
+		if err := r.betweenUpdates(ctx, client, name, func() error {
+			_, err := client.UpdateFunctionConfiguration(ctx, in)
+			return err
+		}); err != nil {
 			return result, err
 		}
 	}

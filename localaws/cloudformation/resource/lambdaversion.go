@@ -36,8 +36,8 @@ func version() Type {
 // createVersion publishes a version, and fails where Lambda answers with one that was
 // there: nothing has changed since it was published.
 func createVersion(ctx context.Context, r Request) (Result, error) {
-	client := lambda.NewFromConfig(r.AWS)
-	before, err := publishedVersions(ctx, client, r.text("FunctionName"))
+	client, name := lambda.NewFromConfig(r.AWS), r.text("FunctionName")
+	before, err := publishedVersions(ctx, client, name)
 	if err != nil {
 		return Result{}, err
 	}
@@ -45,8 +45,11 @@ func createVersion(ctx context.Context, r Request) (Result, error) {
 	if err := decode(r.Properties, in); err != nil {
 		return Result{}, err
 	}
-	out, err := client.PublishVersion(ctx, in)
-	if err != nil {
+	var out *lambda.PublishVersionOutput
+	if err := r.betweenUpdates(ctx, client, name, func() (err error) {
+		out, err = client.PublishVersion(ctx, in)
+		return err
+	}); err != nil {
 		return Result{}, err
 	}
 	if slices.Contains(before, aws.ToString(out.Version)) && !r.Again {
@@ -115,6 +118,8 @@ func alias() Type {
 			return aliasResult(aws.ToString(out.AliasArn)), nil
 		},
 		Update: updateAlias,
+		Read:   readAlias,
+		Unread: []string{"FunctionName", "Name"},
 		Delete: func(ctx context.Context, r Request) error {
 			function, name := splitQualifier(r.PhysicalID)
 			_, err := lambda.NewFromConfig(r.AWS).DeleteAlias(ctx, &lambda.DeleteAliasInput{FunctionName: &function, Name: &name})

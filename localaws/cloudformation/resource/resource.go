@@ -30,6 +30,12 @@ type Type struct {
 	Update func(context.Context, Request) (Result, error)
 	// Delete deletes the resource. One that is gone is deleted.
 	Delete func(context.Context, Request) error
+	// Read returns the properties that the resource has now, as its service tells them;
+	// nil where drift of the type is not detected. See [IsMissing] for its errors.
+	Read func(context.Context, Request) (map[string]any, error)
+	// Unread are the properties that Read does not tell: those that CloudFormation's
+	// schema has as write-only, and what only says which resource it is.
+	Unread []string
 }
 
 // Request is a call of a type's handler.
@@ -45,6 +51,10 @@ type Request struct {
 	LastTags   map[string]string // as they were last deployed or tried; for Update
 	Token      string            // the same when a call is made again: names are made from it
 	Again      bool              // whether a call with the token was made, and its answer not seen
+
+	// Yields has a call fail that Lambda refuses because somebody else's update of the
+	// function is under way. Without it, it is made again when that has ended.
+	Yields bool
 
 	AWS     aws.Config // reaches the services, with CloudFormation's own credentials
 	Account string

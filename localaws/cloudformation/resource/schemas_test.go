@@ -31,6 +31,7 @@ type schema struct {
 	CreateOnly  []string `json:"createOnlyProperties"`
 	Conditional []string `json:"conditionalCreateOnlyProperties"`
 	ReadOnly    []string `json:"readOnlyProperties"`
+	WriteOnly   []string `json:"writeOnlyProperties"`
 }
 
 // shape is a property's schema.
@@ -84,6 +85,12 @@ func TestPropertiesAreCloudFormations(t *testing.T) {
 			slices.Sort(replacing)
 			if have := slices.Sorted(slices.Values(kind.CreateOnly)); !slices.Equal(have, replacing) {
 				t.Errorf("changes of %v replace the resource; of CloudFormation's %v do", have, replacing)
+			}
+			for _, path := range s.WriteOnly {
+				property, _, _ := strings.Cut(strings.TrimPrefix(path, "/properties/"), "/")
+				if _, provided := kind.Properties[property]; provided && kind.Read != nil && !slices.Contains(kind.Unread, property) {
+					t.Errorf("%s is write-only, and drift of it is detected", property)
+				}
 			}
 			for _, attribute := range kind.Attributes {
 				if !slices.Contains(s.ReadOnly, "/properties/"+attribute) && !slices.Contains(beyond[name], attribute) {

@@ -46,6 +46,7 @@ func queue() Type {
 			return queueResult(ctx, r, aws.ToString(out.QueueUrl))
 		},
 		Update: updateQueue,
+		Read:   readQueue,
 		Delete: func(ctx context.Context, r Request) error {
 			_, err := sqs.NewFromConfig(r.AWS).DeleteQueue(ctx, &sqs.DeleteQueueInput{QueueUrl: &r.PhysicalID})
 			return unlessMissing(err)

@@ -22,6 +22,8 @@ func parameter() Type {
 		Attributes: []string{"Type", "Value"},
 		Create:     createParameter,
 		Update:     updateParameter,
+		Read:       readParameter,
+		Unread:     []string{"AllowedPattern", "Description", "Policies", "Tier"},
 		Delete: func(ctx context.Context, r Request) error {
 			_, err := ssm.NewFromConfig(r.AWS).DeleteParameter(ctx, &ssm.DeleteParameterInput{Name: &r.PhysicalID})
 			return unlessMissing(err)
