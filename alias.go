@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // follow makes the alias that change names point to a version that runs what the
@@ -30,7 +29,7 @@ func (r Reconciler) follow(ctx context.Context, h Handoff, f Function, origin Or
 			return nil
 		}
 	}
-	if change.Version, err = r.publish(ctx, h, f); err != nil || change.Version == alias.Version {
+	if change.Version, err = r.publish(ctx, f); err != nil || change.Version == alias.Version {
 		return err
 	}
 	r.say(h, "moving alias %s of function %s to version %s", change.Alias, f.Name, change.Version)
@@ -40,7 +39,7 @@ func (r Reconciler) follow(ctx context.Context, h Handoff, f Function, origin Or
 }
 
 // publish publishes the function as it is, and waits until the version can be used.
-func (r Reconciler) publish(ctx context.Context, h Handoff, f Function) (string, error) {
+func (r Reconciler) publish(ctx context.Context, f Function) (string, error) {
 	number, err := r.Versions.PublishVersion(ctx, f.Name, f.Digest, f.RevisionID)
 	if err != nil {
 		return "", err
@@ -75,7 +74,7 @@ type Established struct {
 // EstablishAlias creates an alias on a function as it is, which it waits for. One that
 // is there already is left as it is, its description too: only reconcile moves aliases.
 func (r Reconciler) EstablishAlias(ctx context.Context, h Handoff, function, alias, description string) (Established, error) {
-	between := pause{next: 200 * time.Millisecond, longest: 5 * time.Second}
+	between := r.afterConflict()
 	var last error
 	for range mostPasses {
 		f, err := r.settled(ctx, function)
@@ -92,7 +91,7 @@ func (r Reconciler) EstablishAlias(ctx context.Context, h Handoff, function, ali
 		if err := f.mustRunImages(); err != nil {
 			return Established{}, err
 		}
-		version, err := r.publish(ctx, h, f)
+		version, err := r.publish(ctx, f)
 		if err == nil {
 			r.say(h, "creating alias %s of function %s on version %s", alias, function, version)
 			err = r.Versions.MoveAlias(ctx, AliasMove{Function: function, Alias: alias, Version: version, Description: description})

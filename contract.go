@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -56,7 +53,7 @@ type FunctionTarget struct {
 
 // functionGrammar is the FunctionName of Lambda's API without a qualifier, but for
 // the length of the name.
-var functionGrammar = regexp.MustCompile(`^(arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:function:)?[a-zA-Z0-9_-]+$`)
+var functionGrammar = grammar(`^(arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:function:)?[a-zA-Z0-9_-]+$`)
 
 const longestFunction = 64
 
@@ -64,7 +61,7 @@ const longestFunction = 64
 // or ARN, or nil.
 func CheckFunctionName(name string) error {
 	bare := name[strings.LastIndexByte(name, ':')+1:]
-	if len(bare) > longestFunction || !functionGrammar.MatchString(name) {
+	if len(bare) > longestFunction || !functionGrammar().MatchString(name) {
 		return invalid("%s is not the name of a Lambda function: it has 1 to 64 letters, digits, '-' or '_', or is the function's ARN without a qualifier", quote(name))
 	}
 	return nil
@@ -72,13 +69,13 @@ func CheckFunctionName(name string) error {
 
 // aliasGrammar is the Name of Lambda's CreateAlias, of which a number would be a version.
 var (
-	aliasGrammar  = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`)
-	numberGrammar = regexp.MustCompile(`^[0-9]+$`)
+	aliasGrammar  = grammar(`^[a-zA-Z0-9_-]{1,128}$`)
+	numberGrammar = grammar(`^[0-9]+$`)
 )
 
 // CheckAliasName returns one sentence on why name cannot be an alias's name, or nil.
 func CheckAliasName(name string) error {
-	if !aliasGrammar.MatchString(name) || numberGrammar.MatchString(name) {
+	if !aliasGrammar().MatchString(name) || numberGrammar().MatchString(name) {
 		return invalid("%s is not the name of an alias: it has 1 to 128 letters, digits, '-' or '_', and is not a number", quote(name))
 	}
 	return nil
@@ -128,8 +125,8 @@ type Contract struct {
 }
 
 var (
-	accountGrammar = regexp.MustCompile(`^[0-9]{12}$`)
-	regionGrammar  = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]$`)
+	accountGrammar = grammar(`^[0-9]{12}$`)
+	regionGrammar  = grammar(`^[a-z]{2,}(-[a-z]+)+-[0-9]$`)
 )
 
 // wireContract is the contract's JSON, version 1.
@@ -161,15 +158,13 @@ func ParseContract(b []byte) (Contract, error) {
 		return Contract{}, invalid("the contract is not JSON of a contract's form: %v", err)
 	}
 	if w.Version != contractVersion {
-		return Contract{}, invalid("the contract is of version %d, and this program knows version %d only: upgrade tasuki", w.Version, contractVersion)
+		return Contract{}, tooNew("contract", w.Version, contractVersion)
 	}
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(b, &all); err != nil {
+	unknown, err := unknownFields(b, contractFields)
+	if err != nil {
 		return Contract{}, invalid("the contract is not a JSON object: %v", err)
 	}
-	maps.DeleteFunc(all, func(name string, _ json.RawMessage) bool { return slices.Contains(contractFields, name) })
-	c := Contract{Account: w.Account, Region: w.Region, StackID: w.StackID, unknown: all}
-	var err error
+	c := Contract{Account: w.Account, Region: w.Region, StackID: w.StackID, unknown: unknown}
 	if c.Name, err = ParseHandoffName(w.Handoff); err != nil {
 		return Contract{}, fmt.Errorf("the contract's handoff: %w", err)
 	}
@@ -197,9 +192,9 @@ func (c Contract) Check() error {
 	switch {
 	case c.Name.IsZero():
 		return invalid("the contract names no handoff")
-	case !accountGrammar.MatchString(c.Account):
+	case !accountGrammar().MatchString(c.Account):
 		return invalid("the contract's account %s is not 12 digits", quote(c.Account))
-	case !regionGrammar.MatchString(c.Region):
+	case !regionGrammar().MatchString(c.Region):
 		return invalid("the contract's region %s is not an AWS region", quote(c.Region))
 	case c.Repository.IsZero():
 		return invalid("the contract names no repository")
@@ -255,24 +250,4 @@ func (c Contract) MarshalJSON() ([]byte, error) {
 func (c *Contract) UnmarshalJSON(b []byte) (err error) {
 	*c, err = ParseContract(b)
 	return err
-}
-
-// marshalWith writes v, a struct, with the unknown fields behind its own, sorted.
-func marshalWith(v any, unknown map[string]json.RawMessage) ([]byte, error) {
-	b, err := json.Marshal(v)
-	if err != nil || len(unknown) == 0 {
-		return b, err
-	}
-	for _, name := range slices.Sorted(maps.Keys(unknown)) {
-		key, err := json.Marshal(name)
-		if err != nil {
-			return nil, err
-		}
-		b = append(b[:len(b)-1], ',')
-		b = append(b, key...)
-		b = append(b, ':')
-		b = append(b, unknown[name]...)
-		b = append(b, '}')
-	}
-	return b, nil
 }

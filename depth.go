@@ -1,9 +1,11 @@
 package tasuki
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Depth is what a doctor needs to look deep: into images' layers, and at all that can
@@ -17,9 +19,8 @@ type Depth struct {
 
 // The rules of a deep examination that are not about what is in an image.
 const (
-	RuleImageGone = "image-gone"        // an image that an alias serves is not in ECR
-	RuleArchived  = "image-archived"    // an image is in ECR's archive, from where nobody can pull it
-	RuleNoPull    = "repository-policy" // the repository's policy does not let Lambda pull
+	RuleArchived = "image-archived"    // an image is in ECR's archive, from where nobody can pull it
+	RuleNoPull   = "repository-policy" // the repository's policy does not let Lambda pull
 )
 
 // Who pulls for functions, and with which actions.
@@ -32,8 +33,9 @@ const (
 type use struct {
 	by       string // as in "the image of function orders"
 	digest   Digest
-	reported bool // that it is gone is said by another rule
-	spared   bool // that a lifecycle rule may take it is said by another rule, or is meant to be
+	severity Severity // of its being out of reach
+	reported bool     // that it is gone is said by another rule
+	spared   bool     // that a lifecycle rule may take it is said by another rule, or is meant to be
 }
 
 // uses returns the images of the repository that are needed, each once.
@@ -45,19 +47,21 @@ func (e *Examination) uses(h Handoff, earlier *Release) []use {
 		}
 	}
 	if e.Status.Registered != nil {
-		add(use{"the released image of " + h.Name.String(), e.Status.Digest, true, true})
+		// What it is tagged besides may bring it under another rule than a release's tags do.
+		said := e.inIndex || slices.ContainsFunc(e.Findings, func(f Finding) bool { return f.Rule == RuleLifecycle })
+		add(use{"the released image of " + h.Name.String(), e.Status.Digest, SeverityError, true, said})
 	}
 	for _, f := range e.Status.Functions {
 		if f.Function.Repository == h.Repository.String() {
-			add(use{"the image of function " + f.Name, f.Function.Digest, true, false})
+			add(use{"the image of function " + f.Name, f.Function.Digest, SeverityError, true, false})
 		}
 		if f.Aliased.Repository == h.Repository.String() {
-			add(use{fmt.Sprintf("the image of version %s, which alias %s of function %s serves", f.Version, f.Alias, f.Name), f.Aliased.Digest, false, false})
+			add(use{fmt.Sprintf("the image of version %s, which alias %s of function %s serves", f.Version, f.Alias, f.Name), f.Aliased.Digest, SeverityError, false, false})
 		}
 	}
 	if earlier != nil {
 		// That lifecycle rules expire old releases is what they are for.
-		add(use{fmt.Sprintf("the image of release %s, the one to roll back to", earlier.Tag), earlier.Digest(), true, true})
+		add(use{fmt.Sprintf("the image of release %s, the one to roll back to", earlier.Tag), earlier.Digest(), SeverityWarning, true, true})
 	}
 	return all
 }
@@ -86,11 +90,52 @@ func (d *Depth) examine(ctx context.Context, h Handoff, found *Examination, earl
 		return err
 	}
 	for _, u := range uses {
+		if image, there := stored[u.digest]; there {
+			found.look("image in ECR", u.digest.Short(), "%s, %s, tags %s", u.by, image.Status, cmp.Or(strings.Join(image.Tags, " "), "none"))
+		} else {
+			found.look("image in ECR", u.digest.Short(), "missing")
+		}
 		if err := found.judgeStored(h, u, stored); err != nil {
 			return err
 		}
 	}
+	if policy == "" {
+		found.look("repository policy", h.Repository.String(), "none")
+	} else {
+		found.look("repository policy", h.Repository.String(), "there is one")
+	}
 	return found.judgePolicy(h, policy)
+}
+
+// addGone adds that an image that an alias serves is not in ECR.
+func (e *Examination) addGone(h Handoff, u use) {
+	e.add(RuleImageGone, u.severity, fmt.Sprintf("%s, %s, is not in %s any more", u.by, u.digest.Short(), h.Repository),
+		fmt.Sprintf("Run tasuki reconcile %s, which moves the alias to the released image, or push the image again.", h.Name))
+}
+
+// judgeAliases asks whether the images that aliases serve are in ECR; a deep look sees it
+// by itself.
+func (d Doctor) judgeAliases(ctx context.Context, h Handoff, found *Examination) error {
+	var served []use
+	var refs []Ref
+	for _, u := range found.uses(h, nil) {
+		if !u.reported {
+			served, refs = append(served, u), append(refs, ByDigest(u.digest))
+		}
+	}
+	if len(refs) == 0 {
+		return nil
+	}
+	manifests, err := d.Images.Manifests(ctx, h.Repository, refs...)
+	if found.addUnreadable(err) {
+		return nil
+	}
+	for _, u := range served {
+		if _, there := manifests[ByDigest(u.digest)]; !there && err == nil {
+			found.addGone(h, u)
+		}
+	}
+	return err
 }
 
 // judgeStored asks whether an image that is needed can be pulled, and will be.
@@ -100,11 +145,10 @@ func (e *Examination) judgeStored(h Handoff, u use, stored map[Digest]StoredImag
 	case !there && u.reported:
 		return nil
 	case !there:
-		e.add(RuleImageGone, SeverityError, fmt.Sprintf("%s, %s, is not in %s any more", u.by, u.digest.Short(), h.Repository),
-			fmt.Sprintf("Run tasuki reconcile %s, which moves the alias to the released image, or push the image again.", h.Name))
+		e.addGone(h, u)
 		return nil
 	case image.Status != "ACTIVE":
-		e.add(RuleArchived, SeverityError, fmt.Sprintf("%s, %s, is %s in %s, so that Lambda cannot pull it", u.by, u.digest.Short(), image.Status, h.Repository),
+		e.add(RuleArchived, u.severity, fmt.Sprintf("%s, %s, is %s in %s, so that Lambda cannot pull it", u.by, u.digest.Short(), image.Status, h.Repository),
 			fmt.Sprintf("Restore it with 'aws ecr update-image-storage-class --region %s --registry-id %s --repository-name %s --image-id imageDigest=%s --target-storage-class STANDARD', and keep lifecycle rules from archiving it.",
 				h.Repository.Region(), h.Repository.Account(), h.Repository.Name(), u.digest))
 	}

@@ -61,12 +61,12 @@ func TestDoctorLooksDeep(t *testing.T) {
 				r.SetPolicy(r.handoff.Repository, pulls("Allow", lambdaPrincipal, pullActions, ""))
 				c.prepare(r, digests)
 				looked := 0
-				depth := &tasuki.Depth{Policies: r.AWS, Stored: r.AWS, Layers: r.AWS, Contents: func(_ context.Context, image tasuki.Image, arch tasuki.Architecture, functions []tasuki.Function, _ tasuki.Layers) ([]tasuki.Finding, error) {
+				depth := &tasuki.Depth{Policies: r.AWS, Stored: r.AWS, Layers: r.AWS, Contents: func(_ context.Context, image tasuki.Image, arch tasuki.Architecture, functions []tasuki.Function, _ tasuki.Layers) (tasuki.Contents, error) {
 					looked++
 					if image.Digest() != digests[1] || arch != tasuki.X86_64 || len(functions) != 1 {
 						t.Errorf("looked into %s for %s and %d functions", image.Digest(), arch, len(functions))
 					}
-					return nil, nil
+					return tasuki.Contents{}, nil
 				}}
 				if got := r.examine(nil, depth); !slices.Equal(got, c.want) {
 					t.Errorf("found %q, want %q", got, c.want)
@@ -77,6 +77,29 @@ func TestDoctorLooksDeep(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What the image is tagged besides may bring it under a rule that spares what releases tag.
+func TestDoctorKnowsAllTagsWhenItLooksDeep(t *testing.T) {
+	const prodFirst = `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"tagged","tagPrefixList":["prod"],"countType":"imageCountMoreThan","countNumber":5},"action":{"type":"expire"}},
+		{"rulePriority":2,"selection":{"tagStatus":"tagged","tagPrefixList":["tasuki-"],"countType":"imageCountMoreThan","countNumber":1000},"action":{"type":"expire"}}]}`
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := released(t, "v1", "v2")
+		r.SetPolicy(r.handoff.Repository, pulls("Allow", lambdaPrincipal, pullActions, ""))
+		r.SetUpRepository(r.handoff.Repository, tasuki.RepositorySettings{Mutability: "IMMUTABLE_WITH_EXCLUSION", Exclusions: []string{"tasuki-*"}, LifecyclePolicy: prodFirst})
+		if err := r.Push(r.handoff.Repository, mustTag("prod"), nil, r.source("v2").Manifest); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.examine(nil, nil); got != nil {
+			t.Errorf("found %q without looking deep", got)
+		}
+		depth := &tasuki.Depth{Policies: r.AWS, Stored: r.AWS, Layers: r.AWS, Contents: func(context.Context, tasuki.Image, tasuki.Architecture, []tasuki.Function, tasuki.Layers) (tasuki.Contents, error) {
+			return tasuki.Contents{}, nil
+		}}
+		if got := r.examine(nil, depth); !slices.Equal(got, []string{tasuki.RuleLifecycle}) {
+			t.Errorf("found %q", got)
+		}
+	})
 }
 
 // S16: Lambda takes images from its own region only.
@@ -115,12 +138,14 @@ func TestDoctorSeesAnAliasOnAnImageThatIsGone(t *testing.T) {
 		r.handoff.Functions[0].Alias = "live"
 		r.push("v3")
 		r.DeleteImage(r.handoff.Repository, digests[0])
-		depth := &tasuki.Depth{Policies: r.AWS, Stored: r.AWS, Layers: r.AWS, Contents: func(context.Context, tasuki.Image, tasuki.Architecture, []tasuki.Function, tasuki.Layers) ([]tasuki.Finding, error) {
-			return nil, nil
+		depth := &tasuki.Depth{Policies: r.AWS, Stored: r.AWS, Layers: r.AWS, Contents: func(context.Context, tasuki.Image, tasuki.Architecture, []tasuki.Function, tasuki.Layers) (tasuki.Contents, error) {
+			return tasuki.Contents{}, nil
 		}}
 		want := []string{tasuki.RuleDisagreement, tasuki.RuleImageGone, tasuki.RuleRollbackGone}
-		if got := r.examine(nil, depth); !slices.Equal(got, want) {
-			t.Errorf("found %q, want %q", got, want)
+		for _, depth := range []*tasuki.Depth{nil, depth} {
+			if got := r.examine(nil, depth); !slices.Equal(got, want) {
+				t.Errorf("found %q, want %q", got, want)
+			}
 		}
 	})
 }

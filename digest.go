@@ -3,7 +3,6 @@ package tasuki
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"regexp"
 )
 
 // Digest is the SHA-256 digest of a manifest or a blob, "sha256:" and 64
@@ -11,11 +10,11 @@ import (
 // algorithm.
 type Digest struct{ s string }
 
-var digestGrammar = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+var digestGrammar = grammar(`^sha256:[0-9a-f]{64}$`)
 
 // ParseDigest returns s as a Digest, or one sentence on why it cannot be one.
 func ParseDigest(s string) (Digest, error) {
-	if !digestGrammar.MatchString(s) {
+	if !digestGrammar().MatchString(s) {
 		return Digest{}, invalid("%s is not an image digest: a digest is sha256: and 64 hexadecimal digits", quote(s))
 	}
 	return Digest{s}, nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Doctor looks for what will go wrong with a handoff.
@@ -16,11 +17,21 @@ type Doctor struct {
 	Deep         *Depth // nil for what needs no more permissions than a release
 }
 
-// Examination is what a doctor found.
+// Examination is what a doctor looked at, and what is wrong with it.
 type Examination struct {
 	Status   Status
 	Settings RepositorySettings
-	Findings []Finding
+	Examined []Examined // in the order of a relay: parameter, functions, repository, images
+	Findings []Finding  // errors first
+
+	inIndex bool // the released image is in an index that no lifecycle rule takes
+}
+
+// Examined is one thing that a doctor looked at, whether or not something is wrong with it.
+type Examined struct {
+	What    string `json:"what"`    // "tag parameter", "function", "alias", "repository", "image", …
+	Subject string `json:"subject"` // which one
+	Found   string `json:"found"`   // what it is, or "missing"
 }
 
 // The rules of a doctor that are not about one image; those are [Rules].
@@ -36,6 +47,8 @@ const (
 	RuleIndexTag      = "index-tag"            // the released tag names an index
 	RuleNoImage       = "no-image"             // there is no image for the functions, or none that can be read
 	RuleEncryption    = "encryption"           // another account can make the images unreadable
+	RuleImageGone     = "image-gone"           // an image that an alias serves is not in ECR
+	RuleUnreadable    = "image-unreadable"     // ECR has an image that is needed, and does not give it
 )
 
 // InspectedSource is a source whose layers a doctor can look into.
@@ -64,14 +77,24 @@ func (d Doctor) Examine(ctx context.Context, h Handoff, source InspectedSource) 
 			}
 			return err
 		})
+	if found.addUnreadable(err) {
+		return found, nil // nothing else can be said before it is mended
+	}
 	if err != nil {
 		return Examination{}, err
 	}
+	found.lookAround(h)
 	found.judgeFunctions(h)
 	found.judgeMutability(h)
 	found.judgeEncryption(h)
-	if err := d.judgeReleases(ctx, h, &found, versions); err != nil {
+	earlier := earlierRelease(h, versions, found.Status.Registered)
+	if err := d.judgeReleases(ctx, h, &found, earlier); err != nil {
 		return Examination{}, err
+	}
+	if d.Deep == nil {
+		if err := d.judgeAliases(ctx, h, &found); err != nil {
+			return Examination{}, err
+		}
 	}
 	if source != nil {
 		if err := d.judgeSource(ctx, h, &found, source); err != nil {
@@ -79,11 +102,69 @@ func (d Doctor) Examine(ctx context.Context, h Handoff, source InspectedSource) 
 		}
 	}
 	if d.Deep != nil {
-		if err := d.Deep.examine(ctx, h, &found, earlierRelease(h, versions, found.Status.Registered)); err != nil {
+		if err := d.Deep.examine(ctx, h, &found, earlier); err != nil {
 			return Examination{}, err
 		}
 	}
+	// "error" is before "warning" in the alphabet, too.
+	slices.SortStableFunc(found.Findings, func(a, b Finding) int { return cmp.Compare(a.Severity, b.Severity) })
 	return found, nil
+}
+
+// addUnreadable adds a finding where an error is ECR's refusal to give an image that it
+// has, and reports whether it is: what keeps a doctor from it keeps Lambda from it.
+func (e *Examination) addUnreadable(err error) bool {
+	refusal, is := errors.AsType[*Error](err)
+	if !is || refusal.Side != SideImage || refusal.Kind != ErrRefused {
+		return false
+	}
+	// What ECR says ends in a full stop.
+	e.add(RuleUnreadable, SeverityError, strings.TrimSuffix(err.Error(), "."), cmp.Or(HintOf(err), "Push the image again."))
+	return true
+}
+
+func (e *Examination) look(what, subject, found string, args ...any) {
+	e.Examined = append(e.Examined, Examined{what, subject, fmt.Sprintf(found, args...)})
+}
+
+// lookAround says what there is, but for the images.
+func (e *Examination) lookAround(h Handoff) {
+	switch registered := e.Status.Registered; {
+	case registered == nil:
+		e.look("tag parameter", h.TagParameter.s, "no release")
+	default:
+		e.look("tag parameter", h.TagParameter.s, "release %s, version %d, written %s", registered.Tag, registered.Version.Version, registered.by())
+	}
+	for _, f := range e.Status.Functions {
+		switch {
+		case !f.Exists:
+			e.look("function", f.Name, "missing")
+		case f.Function.Digest.IsZero():
+			e.look("function", f.Name, "package type %s", f.Function.PackageType)
+		default:
+			e.look("function", f.Name, "%s, runs %s", f.Function.Architecture, f.Function.Digest.Short())
+		}
+		switch {
+		case f.Alias == "":
+		case f.Version == "":
+			e.look("alias", f.Name+":"+f.Alias, "missing")
+		default:
+			e.look("alias", f.Name+":"+f.Alias, "version %s, runs %s", f.Version, f.Aliased.Digest.Short())
+		}
+	}
+	is := []string{e.Settings.Mutability}
+	if len(e.Settings.Exclusions) > 0 {
+		is = append(is, "exclusions "+strings.Join(e.Settings.Exclusions, " "))
+	}
+	if e.Settings.Encryption != "" {
+		is = append(is, "encryption "+e.Settings.Encryption)
+	}
+	if e.Settings.LifecyclePolicy == "" {
+		is = append(is, "no lifecycle policy")
+	} else {
+		is = append(is, "a lifecycle policy")
+	}
+	e.look("repository", h.Repository.String(), "%s", strings.Join(is, ", "))
 }
 
 func (e *Examination) add(rule string, severity Severity, summary, fix string) {
@@ -108,9 +189,23 @@ func (e *Examination) judgeFunctions(h Handoff) {
 	}
 	for _, disagreement := range e.Status.Disagreements {
 		if !said[disagreement] {
-			e.add(RuleDisagreement, SeverityError, disagreement, fmt.Sprintf("Run tasuki reconcile %s, or register the right release.", h.Name))
+			summary, fix := mendOf(h, disagreement)
+			e.add(RuleDisagreement, SeverityError, summary, fix)
 		}
 	}
+}
+
+// mendOf parts a disagreement from what it says is to be done about it, or says that.
+func mendOf(h Handoff, disagreement string) (summary, fix string) {
+	for _, verb := range []string{"run", "register", "deploy"} {
+		if i := strings.LastIndex(disagreement, ": "+verb+" "); i >= 0 {
+			return disagreement[:i], strings.ToUpper(verb[:1]) + disagreement[i+len(": ")+1:] + "."
+		}
+	}
+	if strings.HasSuffix(disagreement, "is being updated") {
+		return disagreement, "Look again when the update has ended."
+	}
+	return disagreement, fmt.Sprintf("Release again, or register another release: tasuki history %s lists them.", h.Name)
 }
 
 // judgeEncryption says who else can make the images unreadable. Lambda itself needs no
@@ -139,22 +234,27 @@ func (e *Examination) judgeMutability(h Handoff) {
 }
 
 // judgeReleases looks at the released image, and at the one to roll back to.
-func (d Doctor) judgeReleases(ctx context.Context, h Handoff, found *Examination, versions []ParameterVersion) error {
+func (d Doctor) judgeReleases(ctx context.Context, h Handoff, found *Examination, earlier *Release) error {
 	current := found.Status.Registered
 	if current == nil || found.Status.Digest.IsZero() {
 		return nil
 	}
-	earlier := earlierRelease(h, versions, current)
 	refs := []Ref{ByDigest(found.Status.Digest), ByTag(TagLive), ByTag(current.Tag)}
 	if earlier != nil {
 		refs = append(refs, earlier.ref())
 	}
 	manifests, err := d.Images.Manifests(ctx, h.Repository, refs...)
+	if found.addUnreadable(err) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	if earlier != nil {
-		if _, there := manifests[earlier.ref()]; !there {
+		if _, there := manifests[earlier.ref()]; there {
+			found.look("release to roll back to", earlier.Tag.s, "%s", manifests[earlier.ref()].Digest.Short())
+		} else {
+			found.look("release to roll back to", earlier.Tag.s, "missing")
 			found.add(RuleRollbackGone, SeverityWarning, fmt.Sprintf("release %s, the one before %s, is not in %s any more, so that tasuki rollback cannot go back to it", earlier.Tag, current.Tag, h.Repository),
 				"Let the repository's lifecycle policy keep more images.")
 		}
@@ -163,22 +263,22 @@ func (d Doctor) judgeReleases(ctx context.Context, h Handoff, found *Examination
 	if !there {
 		return nil // the status says so
 	}
-	tags := []string{current.Tag.s}
-	if manifests[ByTag(TagLive)].Digest == manifest.Digest {
-		tags = append(tags, TagLive.s)
-	} else {
+	if manifests[ByTag(TagLive)].Digest != manifest.Digest {
 		found.add(RuleUnprotected, SeverityWarning, fmt.Sprintf("tag %s does not name the released image", TagLive), fmt.Sprintf("Run tasuki reconcile %s.", h.Name))
 	}
-	if err := found.judgeLifecycle(h, "the released image of "+h.Name.String(), tags); err != nil {
+	if err := found.judgeReleaseLifecycle(h, current.Tag, manifest, manifests); err != nil {
 		return err
 	}
 	arch, err := d.architecture(ctx, h)
 	if err != nil {
 		return err
 	}
+	const what = "released image"
+	subject := current.Tag.s
 	image, err := Inspect(ctx, inRepository{d.Images, h.Repository}, manifest, arch)
 	if errors.Is(err, ErrInvalid) {
-		found.add(RuleNoImage, SeverityError, err.Error(), buildForOne(arch))
+		found.look(what, subject, "%s", manifest.Digest)
+		found.addNoImage(subject, err, arch)
 		return nil
 	}
 	if err != nil {
@@ -191,22 +291,64 @@ func (d Doctor) judgeReleases(ctx context.Context, h Handoff, found *Examination
 				"Let the infra side use the digest that tasuki resolve prints. "+buildForOne(arch))
 		}
 	}
-	return d.judgeImage(ctx, h, found, image, arch, func(ctx context.Context) (Layers, error) { return d.Deep.Layers.LayersOf(ctx, h.Repository) })
+	return d.judgeImage(ctx, h, found, what, subject, image, arch, func(ctx context.Context) (Layers, error) { return d.Deep.Layers.LayersOf(ctx, h.Repository) })
+}
+
+// judgeReleaseLifecycle asks whether a lifecycle rule may take the released image, by the
+// tags that a release gives it. One that is in an index stays as long as the index does
+// (Amazon ECR User Guide, "Lifecycle policy evaluation rules").
+func (e *Examination) judgeReleaseLifecycle(h Handoff, tag Tag, manifest Manifest, manifests map[Ref]Manifest) error {
+	var tags []string
+	for _, t := range []Tag{tag, TagLive} {
+		if manifests[ByTag(t)].Digest == manifest.Digest {
+			tags = append(tags, t.s)
+		}
+	}
+	if manifests[ByTag(tag)].lists(manifest.Digest) {
+		rule, err := e.threat([]string{tag.s})
+		if e.inIndex = rule == nil; e.inIndex || err != nil {
+			return err
+		}
+	}
+	return e.judgeLifecycle(h, "the released image of "+h.Name.String(), tags)
+}
+
+// addAbout adds findings that are about one image of several.
+func (e *Examination) addAbout(subject string, findings ...Finding) {
+	for _, f := range findings {
+		f.Subject = subject
+		e.Findings = append(e.Findings, f)
+	}
+}
+
+// addNoImage adds that there is no image for the functions, or none that can be read.
+func (e *Examination) addNoImage(subject string, err error, arch Architecture) {
+	if about, is := errors.AsType[*Error](err); is && about.Err != nil {
+		err = about.Err // the subject says what was read
+	}
+	e.addAbout(subject, Finding{Rule: RuleNoImage, Severity: SeverityError, Summary: err.Error(), Fix: buildForOne(arch)})
 }
 
 // judgeImage holds an image against Lambda's rules, and, where the doctor looks deep,
 // what is in its layers.
-func (d Doctor) judgeImage(ctx context.Context, h Handoff, found *Examination, image Image, arch Architecture, open func(context.Context) (Layers, error)) error {
+func (d Doctor) judgeImage(ctx context.Context, h Handoff, found *Examination, what, subject string, image Image, arch Architecture, open func(context.Context) (Layers, error)) error {
+	in := ""
 	if !image.Index.IsZero() {
 		d.say(h, "%s is an index; Lambda takes its image for linux/%s, %s", image.Index.Short(), arch.OCI(), image.Digest())
+		in = fmt.Sprintf(", for linux/%s in index %s", arch.OCI(), image.Index.Short())
 	}
+	layers := "1 layer"
+	if len(image.Layers) != 1 {
+		layers = fmt.Sprintf("%d layers", len(image.Layers))
+	}
+	found.look(what, subject, "%s%s, %s, %.1f MB compressed", image.Digest(), in, layers, float64(image.Size())/1e6)
 	if d.Rules != nil {
-		found.Findings = append(found.Findings, d.Rules(image, arch)...)
+		found.addAbout(subject, d.Rules(image, arch)...)
 	}
 	if d.Deep == nil {
 		return nil
 	}
-	layers, err := open(ctx)
+	opened, err := open(ctx)
 	if err != nil {
 		return err
 	}
@@ -217,9 +359,15 @@ func (d Doctor) judgeImage(ctx context.Context, h Handoff, found *Examination, i
 		}
 	}
 	d.say(h, "reading the layers of %s, %.1f MB", image.Digest().Short(), float64(image.Size())/1e6)
-	findings, err := d.Deep.Contents(ctx, image, arch, functions, layers)
-	found.Findings = append(found.Findings, findings...)
-	return err
+	contents, err := d.Deep.Contents(ctx, image, arch, functions, opened)
+	if err != nil {
+		return err
+	}
+	if contents.Size > 0 {
+		found.look("layers", subject, "%.1f MB uncompressed", float64(contents.Size)/1e6)
+	}
+	found.addAbout(subject, contents.Findings...)
+	return nil
 }
 
 // buildForOne says how to build what Lambda takes.
@@ -227,16 +375,25 @@ func buildForOne(arch Architecture) string {
 	return fmt.Sprintf("Build for one platform, for example with 'docker buildx build --platform linux/%s --provenance=false'.", cmp.Or(arch, X86_64).OCI())
 }
 
-// judgeLifecycle asks whether a lifecycle rule may take away the image with these tags.
-func (e *Examination) judgeLifecycle(h Handoff, which string, tags []string) error {
+// threat returns the lifecycle rule that may take the image with these tags, or nil.
+func (e *Examination) threat(tags []string) (*lifecycleRule, error) {
 	if e.Settings.LifecyclePolicy == "" {
-		return nil
+		return nil, nil
 	}
 	policy, err := parseLifecyclePolicy(e.Settings.LifecyclePolicy)
 	if err != nil {
+		return nil, err
+	}
+	return policy.threatens(tags), nil
+}
+
+// judgeLifecycle asks whether a lifecycle rule may take away the image with these tags.
+func (e *Examination) judgeLifecycle(h Handoff, which string, tags []string) error {
+	rule, err := e.threat(tags)
+	if err != nil {
 		return err
 	}
-	if rule := policy.threatens(tags); rule != nil {
+	if rule != nil {
 		e.add(RuleLifecycle, SeverityError, fmt.Sprintf("%s, and may %s %s", rule, rule.takes(), which),
 			fmt.Sprintf("Give the policy of repository %s a first rule for tags with the prefix tasuki-, which keeps %d images.", h.Repository, spares))
 	}
@@ -249,13 +406,16 @@ func (d Doctor) judgeSource(ctx context.Context, h Handoff, found *Examination, 
 	if err != nil {
 		return err
 	}
+	const what = "image"
+	subject := source.String()
 	image, err := source.Inspect(ctx, arch)
 	if errors.Is(err, ErrInvalid) {
-		found.add(RuleNoImage, SeverityError, err.Error(), buildForOne(arch))
+		found.look(what, subject, "no image for linux/%s", cmp.Or(arch, X86_64).OCI())
+		found.addNoImage(subject, err, arch)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return d.judgeImage(ctx, h, found, image, arch, func(context.Context) (Layers, error) { return source, nil })
+	return d.judgeImage(ctx, h, found, what, subject, image, arch, func(context.Context) (Layers, error) { return source, nil })
 }

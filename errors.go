@@ -93,6 +93,8 @@ func HintOf(err error) string {
 		}
 	case *UndoError:
 		return e.Hint
+	case *sentence:
+		return e.hint
 	}
 	switch e := err.(type) {
 	case interface{ Unwrap() error }:
@@ -123,12 +125,17 @@ func (e *UndoError) Error() string {
 func (e *UndoError) Unwrap() []error { return []error{e.Err, e.Undo} }
 
 // sentence is an ErrInvalid whose text is the whole message.
-type sentence struct{ text string }
+type sentence struct{ text, hint string }
 
 func (s *sentence) Error() string        { return s.text }
 func (s *sentence) Is(target error) bool { return target == ErrInvalid }
 
 // invalid returns an error of kind ErrInvalid that reads as the given sentence.
 func invalid(format string, args ...any) error {
-	return &sentence{fmt.Sprintf(format, args...)}
+	return &sentence{text: fmt.Sprintf(format, args...)}
+}
+
+// tooNew says that a document is of a later version of its specification.
+func tooNew(what string, version, known int) error {
+	return &sentence{fmt.Sprintf("the %s is of version %d, and this program knows version %d only", what, version, known), "Upgrade tasuki."}
 }

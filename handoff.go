@@ -1,9 +1,6 @@
 package tasuki
 
-import (
-	"regexp"
-	"strings"
-)
+import "strings"
 
 // HandoffName names one relay, as in "orders" or "stg/orders". The zero
 // HandoffName is none.
@@ -16,14 +13,14 @@ const (
 	mostHandoffParts = 12
 )
 
-var handoffGrammar = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:/[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)*$`)
+var handoffGrammar = grammar(`^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:/[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)*$`)
 
 // ParseHandoffName returns s as a HandoffName, or one sentence on why it cannot be one.
 func ParseHandoffName(s string) (HandoffName, error) {
 	if s == "" {
 		return HandoffName{}, invalid("the handoff has no name: give one, or set TASUKI_HANDOFF")
 	}
-	if len(s) > longestHandoff || !handoffGrammar.MatchString(s) || strings.Count(s, "/") >= mostHandoffParts {
+	if len(s) > longestHandoff || !handoffGrammar().MatchString(s) || strings.Count(s, "/") >= mostHandoffParts {
 		return HandoffName{}, invalid("%s is not the name of a handoff: it has letters, digits, '.', '_' and '-', in up to %d parts separated by '/', %d characters at most", quote(s), mostHandoffParts, longestHandoff)
 	}
 	return HandoffName{s}, nil
@@ -61,7 +58,7 @@ func (n HandoffName) ContractParameter() ParameterName {
 // ParameterName is the name of an SSM parameter. The zero ParameterName is none.
 type ParameterName struct{ s string }
 
-var parameterGrammar = regexp.MustCompile(`^[A-Za-z0-9_.\-/]+$`)
+var parameterGrammar = grammar(`^[A-Za-z0-9_.\-/]+$`)
 
 // ParseParameterName returns s as a ParameterName, or one sentence on why it
 // cannot be one. The limits are PutParameter's.
@@ -70,7 +67,7 @@ func ParseParameterName(s string) (ParameterName, error) {
 	switch {
 	case s == "":
 		return ParameterName{}, invalid("the tag parameter has no name")
-	case len(s) > 1011, !parameterGrammar.MatchString(s), strings.HasSuffix(s, "/"), strings.Contains(s, "//"), strings.Count(s, "/") > 15:
+	case len(s) > 1011, !parameterGrammar().MatchString(s), strings.HasSuffix(s, "/"), strings.Contains(s, "//"), strings.Count(s, "/") > 15:
 		return ParameterName{}, invalid("%s is not the name of an SSM parameter: it has letters, digits, '_', '.', '-', and '/' between at most 15 levels", quote(s))
 	case strings.Contains(s, "/") && !strings.HasPrefix(s, "/"):
 		return ParameterName{}, invalid("%s is not the name of an SSM parameter: a name with levels begins with '/'", quote(s))

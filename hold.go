@@ -12,14 +12,15 @@ const OriginHeld Origin = "held"
 // Hold protects the image that a stack is given, and the one that it was given before.
 // CloudFormation keeps both in mind, and goes back to the latter when it rolls the
 // stack back, however old it is by then. The tags decide nothing but what
-// [Resolver.Held] falls back to: where they cannot be set, a warning is enough.
+// [Resolver.Held] falls back to: where they cannot be set, a warning is enough. The
+// stack is named by its id or its name.
 func (r Reconciler) Hold(ctx context.Context, h Handoff, stack string, given Resolution) {
 	if r.Tagger == nil || given.Image.Repository != h.Repository {
 		return
 	}
-	last, before := heldTags(stack, h.Name)
+	last, before := heldTags(stackName(stack), h.Name)
 	if err := r.hold(ctx, h, given.Digest, last, before); err != nil {
-		r.warn(h, fmt.Sprintf("tag %s, which protects the image that stack %s is given, was not set: %v", last, stack, err))
+		r.warn(h, fmt.Sprintf("tag %s, which protects the image that stack %s is given, was not set: %v", last, stackName(stack), err))
 	}
 }
 
@@ -48,7 +49,8 @@ func (r Reconciler) hold(ctx context.Context, h Handoff, digest Digest, last, be
 // none for: the one that a function runs, else the last that the stack was given, else
 // the one that is protected as released. To a rollback any of them is better than a
 // failure, which would leave the stack stuck; reconcile puts right what it can.
-// ErrMissing says that all could be read, and there is none.
+// ErrMissing says that all could be read, and there is none. The stack is named as it
+// was to [Reconciler.Hold].
 func (r Resolver) Held(ctx context.Context, h Handoff, stack string) (Resolution, error) {
 	var unread []error
 	for _, target := range h.Functions {
@@ -64,7 +66,7 @@ func (r Resolver) Held(ctx context.Context, h Handoff, stack string) (Resolution
 			return h.held(f.Digest, OriginFunction, fmt.Sprintf("function %s keeps the image that it runs, %s", f.Name, f.Digest.Short())), nil
 		}
 	}
-	last, before := heldTags(stack, h.Name)
+	last, before := heldTags(stackName(stack), h.Name)
 	found, err := r.Images.Manifests(ctx, h.Repository, ByTag(last), ByTag(before), ByTag(TagLive))
 	if err != nil {
 		return Resolution{}, err

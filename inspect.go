@@ -76,7 +76,7 @@ func (r Rules) judge(image Image, subject string, arch Architecture) (warnings [
 	}
 	for _, finding := range r(image, arch) {
 		if finding.Severity == SeverityError {
-			return nil, &Error{Op: "check", Side: SideImage, Subject: subject, Kind: ErrRefused, Err: &sentence{finding.Summary}, Hint: finding.Fix}
+			return nil, &Error{Op: "check", Side: SideImage, Subject: subject, Kind: ErrRefused, Err: &sentence{text: finding.Summary}, Hint: finding.Fix}
 		}
 		warnings = append(warnings, finding.Summary)
 	}

@@ -9,8 +9,13 @@ import (
 )
 
 // lifecyclePolicy is an ECR lifecycle policy, as far as it decides which rule an
-// image falls under
-// (https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html).
+// image falls under (Amazon ECR User Guide, "Lifecycle policy evaluation rules" and
+// "Lifecycle policy properties in Amazon ECR").
+//
+// What counts here is whether a rule may ever take an image, and not whether one takes
+// it today: that an image which runs is among the ten newest is no comfort when ten
+// more are pushed. ECR's own preview answers for today only, and writes to the
+// repository to do it.
 type lifecyclePolicy struct {
 	Rules []lifecycleRule `json:"rules"`
 }
@@ -22,9 +27,8 @@ type lifecycleRule struct {
 		TagPrefixes []string `json:"tagPrefixList"`
 		TagPatterns []string `json:"tagPatternList"`
 		CountType   string   `json:"countType"`
-		CountUnit   string   `json:"countUnit"`
 		CountNumber int      `json:"countNumber"`
-		Storage     string   `json:"storageClass"` // standard or archive; "" for both
+		Storage     string   `json:"storageClass"` // standard or archive; "" is standard
 	} `json:"selection"`
 	Action struct {
 		Type string `json:"type"`
@@ -62,11 +66,11 @@ func (p lifecyclePolicy) threatens(tags []string) *lifecycleRule {
 	return nil
 }
 
-// fits reports whether an image with these tags falls under the rule: it must have a
-// tag for every prefix or pattern of the rule.
+// fits reports whether an image with these tags, which is not archived, falls under the
+// rule: it must have a tag for every prefix or pattern of the rule.
 func (r lifecycleRule) fits(tags []string) bool {
 	if r.Selection.Storage == "archive" || r.Selection.CountType == "sinceImageTransitioned" {
-		return false // it is about images that are archived already
+		return false // it is about images that are archived
 	}
 	switch r.Selection.TagStatus {
 	case "any":
@@ -113,13 +117,19 @@ func (r lifecycleRule) takes() string {
 	return r.Action.Type
 }
 
-// String says what the rule does.
+// String says what the rule does. ECR knows no other unit than days.
 func (r lifecycleRule) String() string {
+	number := func(of string) string {
+		if r.Selection.CountNumber == 1 {
+			return "1 " + of
+		}
+		return fmt.Sprintf("%d %ss", r.Selection.CountNumber, of)
+	}
 	switch r.Selection.CountType {
 	case "sinceImagePushed":
-		return fmt.Sprintf("lifecycle rule %d %ss images %d %s after they were pushed", r.Priority, r.takes(), r.Selection.CountNumber, r.Selection.CountUnit)
+		return fmt.Sprintf("lifecycle rule %d %ss images %s after they were pushed", r.Priority, r.takes(), number("day"))
 	case "sinceImagePulled":
-		return fmt.Sprintf("lifecycle rule %d %ss images %d %s after they were last pulled", r.Priority, r.takes(), r.Selection.CountNumber, r.Selection.CountUnit)
+		return fmt.Sprintf("lifecycle rule %d %ss images %s after they were last pulled", r.Priority, r.takes(), number("day"))
 	}
-	return fmt.Sprintf("lifecycle rule %d keeps %d images and %ss older ones", r.Priority, r.Selection.CountNumber, r.takes())
+	return fmt.Sprintf("lifecycle rule %d keeps %s and %ss older ones", r.Priority, number("image"), r.takes())
 }

@@ -29,6 +29,14 @@ type TagWriter interface {
 	WriteTag(ctx context.Context, name ParameterName, value Tag, description string) (version int64, err error)
 }
 
+// TagBatchReader reads many tag parameters at once.
+type TagBatchReader interface {
+	// ReadTags returns the current versions of the parameters, without their
+	// descriptions. One that SSM does not know is absent from the map; that may be a
+	// stale answer.
+	ReadTags(ctx context.Context, names ...ParameterName) (map[ParameterName]ParameterVersion, error)
+}
+
 // Tags is all that the protocol does with tag parameters.
 type Tags interface {
 	TagReader
@@ -285,8 +293,9 @@ const (
 type Finding struct {
 	Rule     string   `json:"rule"` // short and stable, as in "wrong-architecture"
 	Severity Severity `json:"severity"`
-	Summary  string   `json:"summary"` // one sentence: what is wrong, with what
-	Fix      string   `json:"fix"`     // one sentence: what to do
+	Subject  string   `json:"subject,omitempty"` // the image that it is about, where a doctor looks at several
+	Summary  string   `json:"summary"`           // one sentence: what is wrong, with what
+	Fix      string   `json:"fix"`               // one sentence: what to do
 }
 
 // Rules judges whether Lambda will run an image on an architecture.
@@ -295,7 +304,13 @@ type Rules func(image Image, arch Architecture) []Finding
 // ContentRules judges what is in an image's layers, for functions of architecture arch
 // that may run it, each with its own settings. It reads all of the layers. An error is
 // one of reading them that is not about the image.
-type ContentRules func(ctx context.Context, image Image, arch Architecture, functions []Function, layers Layers) ([]Finding, error)
+type ContentRules func(ctx context.Context, image Image, arch Architecture, functions []Function, layers Layers) (Contents, error)
+
+// Contents is what is in an image's layers.
+type Contents struct {
+	Size     int64 // bytes, uncompressed, as far as they were read
+	Findings []Finding
+}
 
 // Event is something that a person following a verb would want to read.
 type Event struct {

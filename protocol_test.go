@@ -48,7 +48,7 @@ func (r *relay) resolver() tasuki.Resolver {
 }
 
 func (r *relay) reconciler() tasuki.Reconciler {
-	return tasuki.Reconciler{Resolver: r.resolver(), Updater: r.AWS, Versions: r.AWS, Tagger: r.AWS}
+	return tasuki.Reconciler{Resolver: r.resolver(), Updater: r.AWS, Versions: r.AWS, Tagger: r.AWS, Random: func() float64 { return 0 }}
 }
 
 func (r *relay) releaser() tasuki.Releaser {
@@ -484,6 +484,50 @@ func TestReconcileReadsAgain(t *testing.T) { // S18
 		if r.runs() != v2 || r.registered() != "v2" {
 			t.Errorf("runs %s, registered %q", r.runs(), r.registered())
 		}
+	})
+}
+
+func TestPausesAfterAConflictDiffer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRelay(t)
+		r.deploy()
+		r.push("v1")
+		r.mustRelease("v1")
+		r.ChangeFunction("orders", func(f *tasuki.Function) { f.Digest = r.source("v2").Manifest.Digest })
+		r.Before = func(operation, _ string) error {
+			if operation == "UpdateCode" {
+				return &tasuki.Error{Op: "update", Kind: tasuki.ErrConflict}
+			}
+			return nil
+		}
+		within := func(random float64) time.Duration {
+			began := time.Now()
+			reconciler := r.reconciler()
+			reconciler.Random = func() float64 { return random }
+			if _, err := reconciler.Reconcile(t.Context(), r.handoff); !errors.Is(err, tasuki.ErrConflict) {
+				t.Fatalf("got %v, want a conflict", err)
+			}
+			return time.Since(began)
+		}
+		whole, shortened := within(0), within(0.5)
+		if whole < 30*time.Second || whole > 2*time.Minute || (shortened-whole*3/4).Abs() > time.Millisecond {
+			t.Errorf("reconcile gave up after %v, and with shortened pauses after %v", whole, shortened)
+		}
+	})
+}
+
+func TestPanicsReachTheCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRelay(t)
+		r.deploy()
+		r.Before = func(string, string) error { panic("a mistake") }
+		defer func() {
+			if text := fmt.Sprint(recover()); !strings.Contains(text, "a mistake") {
+				t.Errorf("recovered %s", text)
+			}
+		}()
+		_, err := r.release("v1") // reads all at once
+		t.Errorf("no panic, but %v", err)
 	})
 }
 

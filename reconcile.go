@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 )
 
@@ -23,6 +24,11 @@ type Reconciler struct {
 	// changed; "" for none.
 	Stack  string
 	Stacks StackReader // where Stack is set
+
+	// Random returns a number from 0 to 1, 1 left out, for several goroutines at once. It
+	// shortens the pauses after a conflict by up to a half, so that two who have met do
+	// not meet again for ever; nil for math/rand's.
+	Random func() float64
 }
 
 // Reconciled is the end of a reconciliation: every function runs the resolution's image.
@@ -46,9 +52,18 @@ type FunctionChange struct {
 func (c FunctionChange) Changed() bool { return c.From != c.To }
 
 // mostPasses bounds how often reconcile starts again because somebody else
-// changed the parameter or the function meanwhile. Each pass waits longer, a minute
-// in all; whoever goes on changing them reconciles after himself.
+// changed the parameter or the function meanwhile. Each pass waits longer, half a
+// minute to a minute in all; whoever goes on changing them reconciles after himself.
 const mostPasses = 20
+
+// afterConflict returns the pauses between two passes.
+func (r Reconciler) afterConflict() pause {
+	random := r.Random
+	if random == nil {
+		random = rand.Float64
+	}
+	return pause{next: 200 * time.Millisecond, longest: 5 * time.Second, random: random}
+}
 
 // Reconcile makes the functions run what the tag parameter says, until both agree:
 // it reads the parameter again after it has changed a function, because somebody
@@ -75,7 +90,7 @@ func (r Reconciler) reconcile(ctx context.Context, h Handoff, atLeast int64) (Re
 	}
 	changes := make([]FunctionChange, len(h.Functions))
 	begun := Reconciled{Functions: changes}
-	between := pause{next: 200 * time.Millisecond, longest: 5 * time.Second}
+	between := r.afterConflict()
 	var last error
 	for range mostPasses {
 		var want Resolution

@@ -2,8 +2,6 @@ package tasuki
 
 import (
 	"encoding/json"
-	"maps"
-	"slices"
 	"time"
 	"unicode/utf8"
 )
@@ -51,20 +49,16 @@ func ParseRecord(description string) (Record, error) {
 		return Record{}, invalid("the description is not a release record: %v", err)
 	}
 	if w.V != recordVersion {
-		return Record{}, invalid("the release record is of version %d, and this program knows version %d only: upgrade tasuki", w.V, recordVersion)
+		return Record{}, tooNew("release record", w.V, recordVersion)
 	}
 	if w.Tag.IsZero() || w.Digest.IsZero() {
 		return Record{}, invalid("the release record lacks a tag or a digest")
 	}
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(description), &all); err != nil {
+	unknown, err := unknownFields([]byte(description), recordFields)
+	if err != nil {
 		return Record{}, invalid("the description is not a JSON object: %v", err)
 	}
-	maps.DeleteFunc(all, func(name string, _ json.RawMessage) bool { return slices.Contains(recordFields, name) })
-	if len(all) == 0 {
-		all = nil
-	}
-	return Record{w.Tag, w.Digest, w.Repository, w.Commit, w.Actor, w.Run, w.ID, w.Rollback, all}, nil
+	return Record{w.Tag, w.Digest, w.Repository, w.Commit, w.Actor, w.Run, w.ID, w.Rollback, unknown}, nil
 }
 
 // Description returns the record as it is written: JSON of at most

@@ -8,14 +8,6 @@ import (
 	"slices"
 )
 
-// TagBatchReader reads many tag parameters at once.
-type TagBatchReader interface {
-	// ReadTags returns the current versions of the parameters, without their
-	// descriptions. One that SSM does not know is absent from the map; that may be a
-	// stale answer.
-	ReadTags(ctx context.Context, names ...ParameterName) (map[ParameterName]ParameterVersion, error)
-}
-
 // RegisteredTag is what one tag parameter says, unverified.
 type RegisteredTag struct {
 	Tag     Tag   // zero where nothing is registered

@@ -216,10 +216,15 @@ func (req ReleaseRequest) ask(ctx context.Context, h Handoff, digest Digest) err
 	if req.Source != nil {
 		candidate.Source = req.Source.String()
 	}
-	if err := req.Gate(ctx, candidate); err != nil {
-		return &Error{Op: "release", Side: SideImage, Subject: candidate.Image.String(), Kind: ErrRefused, Err: fmt.Errorf("the gate refused it: %w", err)}
+	err := req.Gate(ctx, candidate)
+	if err == nil {
+		return nil
 	}
-	return nil
+	refusal := &Error{Op: "release", Side: SideImage, Subject: candidate.Image.String(), Kind: ErrRefused, Err: fmt.Errorf("the gate refused it: %w", err)}
+	if ctx.Err() != nil { // a gate that was cut off has said nothing of the image
+		refusal.Kind, refusal.Err = nil, fmt.Errorf("the gate did not end: %w", err)
+	}
+	return refusal
 }
 
 // try puts the image into every function, and waits until each runs it and has
@@ -243,7 +248,7 @@ func (r Releaser) try(ctx context.Context, h Handoff, req ReleaseRequest, checke
 // meanwhile is read and written over: he reconciles after himself, and so does this
 // release.
 func (r Releaser) tryOn(ctx context.Context, h Handoff, f Function, image ImageURI, publish bool, tests []SmokeTest) (now Function, version string, err error) {
-	between := pause{next: 200 * time.Millisecond, longest: 5 * time.Second}
+	between := r.afterConflict()
 	for range mostPasses {
 		now = f
 		if !f.runs(image.Ref.digest) {
@@ -287,7 +292,7 @@ func (r Releaser) undo(ctx context.Context, h Handoff, checked preflight, failed
 	r.warn(h, fmt.Sprintf("putting the functions back, because the release failed: %v", failed))
 	registered, err := r.registered(ctx, h, 0)
 	if err == nil && registered == nil {
-		if err = r.putBack(ctx, h, checked); err == nil {
+		if err = r.putBack(ctx, checked); err == nil {
 			// Somebody may have registered the very image that was taken from him now.
 			registered, err = r.registered(ctx, h, 0)
 		}
@@ -304,7 +309,7 @@ func (r Releaser) undo(ctx context.Context, h Handoff, checked preflight, failed
 // putBack puts the images back that the functions ran before a first release: there
 // is no registered one to reconcile to. A function that somebody else has changed
 // since is left to him.
-func (r Releaser) putBack(ctx context.Context, h Handoff, checked preflight) error {
+func (r Releaser) putBack(ctx context.Context, checked preflight) error {
 	var updates []func() error
 	for _, before := range checked.functions {
 		updates = append(updates, func() error {

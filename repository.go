@@ -1,9 +1,6 @@
 package tasuki
 
-import (
-	"regexp"
-	"strings"
-)
+import "strings"
 
 // Repository is an ECR repository: its registry's host and its name. The zero
 // Repository is none.
@@ -12,15 +9,15 @@ type Repository struct{ host, name string }
 // The hosts that ECR answers under, from AWS's endpoint lists: the plain and the
 // FIPS one, China's, and the dual-stack ones.
 var (
-	ecrHost        = regexp.MustCompile(`^([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.aws|on\.amazonwebservices\.com\.cn)$`)
-	repositoryName = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*)*$`)
+	ecrHost        = grammar(`^([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.aws|on\.amazonwebservices\.com\.cn)$`)
+	repositoryName = grammar(`^[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*)*$`)
 )
 
 // ParseRepository returns the ECR repository that s names in full, as in
 // "123456789012.dkr.ecr.eu-west-1.amazonaws.com/orders".
 func ParseRepository(s string) (Repository, error) {
 	host, name, found := strings.Cut(s, "/")
-	if !found || !ecrHost.MatchString(host) {
+	if !found || !ecrHost().MatchString(host) {
 		return Repository{}, invalid("%s is not an ECR repository: give it as ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME", quote(s))
 	}
 	if err := CheckRepositoryName(name); err != nil {
@@ -32,7 +29,7 @@ func ParseRepository(s string) (Repository, error) {
 // CheckRepositoryName returns one sentence on why name cannot be the name of an
 // ECR repository, or nil. The limits are CreateRepository's.
 func CheckRepositoryName(name string) error {
-	if len(name) < 2 || len(name) > 256 || !repositoryName.MatchString(name) {
+	if len(name) < 2 || len(name) > 256 || !repositoryName().MatchString(name) {
 		return invalid("%s is not the name of an ECR repository: it has 2 to 256 lower-case letters, digits, and single '.', '_', '-' or '/' between them", quote(name))
 	}
 	return nil
@@ -52,7 +49,7 @@ func (r Repository) Account() string {
 
 // Region returns the AWS region that the registry is in.
 func (r Repository) Region() string {
-	if m := ecrHost.FindStringSubmatch(r.host); m != nil {
+	if m := ecrHost().FindStringSubmatch(r.host); m != nil {
 		return m[2]
 	}
 	return ""

@@ -20,7 +20,7 @@ type policyStatement struct {
 	NotAction oneOrMore[string]
 	Condition map[string]map[string]oneOrMore[string] // by operator, by key
 
-	NotPrincipal json.RawMessage
+	NotPrincipal policyPrincipal // nil where Principal says who
 }
 
 // oneOrMore is a list that may stand without brackets where it has one member.
@@ -72,7 +72,8 @@ var pullActions = []string{"ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}
 func (p repositoryPolicy) lambdaPulls(function, account string) (allowed, denied bool) {
 	known := map[string]string{"aws:sourcearn": function, "aws:sourceaccount": account}
 	service := func(principal policyPrincipal) bool {
-		return slices.Contains(principal["Service"], lambdaService) || slices.Contains(principal["Service"], "*") || principal["*"] != nil
+		// "AWS": "*" is everybody, as "*" alone is (IAM User Guide, "AWS JSON policy elements: Principal").
+		return slices.Contains(principal["Service"], lambdaService) || slices.Contains(principal["Service"], "*") || slices.Contains(principal["AWS"], "*") || principal["*"] != nil
 	}
 	return p.decide(service, known)
 }
@@ -93,7 +94,11 @@ func (p repositoryPolicy) accountPulls(account string) bool {
 func (p repositoryPolicy) decide(is func(policyPrincipal) bool, known map[string]string) (allowed, denied bool) {
 	granted := map[string]bool{}
 	for _, s := range p.Statement {
-		if s.NotPrincipal != nil || !is(s.Principal) {
+		about := is(s.Principal)
+		if s.NotPrincipal != nil {
+			about = !is(s.NotPrincipal)
+		}
+		if !about {
 			continue
 		}
 		for _, action := range pullActions {
@@ -182,7 +187,7 @@ func (f Function) mustTakeFrom(repository Repository) error {
 	}
 	return &Error{
 		Op: "use", Side: SideFunction, Subject: f.Name, Kind: ErrRefused,
-		Err:  &sentence{"the function is in " + region + " and repository " + repository.String() + " is in " + repository.Region() + ", and Lambda takes images from its own region only"},
+		Err:  &sentence{text: "the function is in " + region + " and repository " + repository.String() + " is in " + repository.Region() + ", and Lambda takes images from its own region only"},
 		Hint: "Use a repository in " + region + ", for example one that ECR replicates this one to, or name the function of region " + repository.Region() + ".",
 	}
 }

@@ -29,6 +29,9 @@ func TestRepositoryPolicy(t *testing.T) {
 		"what cannot be judged":  {`{"Effect":"Allow",` + service + `,` + both + `,"Condition":{"StringEquals":{"aws:PrincipalOrgID":"o-1"}}}`, true, false},
 		"denied":                 {`{"Effect":"Allow",` + service + `,` + both + `},{"Effect":"Deny","Principal":"*","Action":"ecr:GetDownloadUrlForLayer"}`, true, true},
 		"denied to others":       {`{"Effect":"Allow",` + service + `,` + both + `},{"Effect":"Deny","NotPrincipal":{"Service":"lambda.amazonaws.com"},"Action":"ecr:*"}`, true, false},
+		"denied to all but one":  {`{"Effect":"Allow",` + service + `,` + both + `},{"Effect":"Deny","NotPrincipal":{"AWS":"arn:aws:iam::222222222222:role/admin"},"Action":"ecr:*"}`, true, true},
+		"everybody, as AWS":      {`{"Effect":"Allow","Principal":{"AWS":"*"},` + both + `}`, true, false},
+		"denied to all, as AWS":  {`{"Effect":"Deny","Principal":{"AWS":"*"},` + both + `}`, false, true},
 		"denied, perhaps":        {`{"Effect":"Deny","Principal":"*","Action":"ecr:*","Condition":{"Bool":{"aws:SecureTransport":"false"}}}`, false, false},
 		"denied to push":         {`{"Effect":"Deny","Principal":"*","Action":"ecr:PutImage"}`, false, false},
 	}

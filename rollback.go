@@ -105,7 +105,7 @@ func (r Rollbacker) target(ctx context.Context, h Handoff, to Tag) (current *Rel
 	}
 	refusal := &Error{Op: "roll back", Side: SideTag, Subject: h.TagParameter.s, Kind: ErrRefused, Hint: fmt.Sprintf("tasuki history %s lists what was released.", h.Name)}
 	if refusal.Err = fmt.Errorf("%s is not among its last %d versions", to, len(versions)); to.IsZero() {
-		refusal.Err = fmt.Errorf("its last %d versions hold no other release", len(versions))
+		refusal.Err = errors.New("it holds no release but the one that is registered")
 	}
 	return nil, Release{}, refusal
 }

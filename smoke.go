@@ -22,7 +22,7 @@ type SmokeTest struct {
 // function was changed meanwhile, so that something else may have been tested.
 func (r Releaser) smoke(ctx context.Context, h Handoff, f Function, publish bool, tests []SmokeTest) (version string, err error) {
 	if publish {
-		if version, err = r.publish(ctx, h, f); err != nil {
+		if version, err = r.publish(ctx, f); err != nil {
 			return "", err
 		}
 	}

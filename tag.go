@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"regexp"
 	"strings"
 )
 
@@ -15,9 +14,8 @@ import (
 type Tag struct{ s string }
 
 // tagGrammar and longestTag are the <reference> of the OCI distribution
-// specification 1.1. (The length in the expression would cost every start of the
-// program a millisecond.)
-var tagGrammar = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
+// specification 1.1.
+var tagGrammar = grammar(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
 
 const longestTag = 128
 
@@ -53,7 +51,7 @@ func ParseTag(s string) (Tag, error) {
 		return Tag{}, invalid(`the image tag "latest" is refused, because it names another image tomorrow; use the commit hash`)
 	case s == TagLive.s || strings.HasPrefix(s, heldPrefix):
 		return Tag{}, invalid("the image tag %q is one of those that Tasuki keeps to protect images; release under another tag", s)
-	case len(s) > longestTag || !tagGrammar.MatchString(s):
+	case len(s) > longestTag || !tagGrammar().MatchString(s):
 		return Tag{}, invalid("%s is not an image tag: a tag has 1 to 128 letters, digits, '_', '.' or '-', and does not begin with '.' or '-'", quote(s))
 	}
 	return Tag{s}, nil

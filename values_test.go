@@ -145,6 +145,21 @@ func TestContractKeepsWhatItDoesNotKnow(t *testing.T) {
 	}
 }
 
+func TestContractWrittenInAnotherCase(t *testing.T) {
+	contract, err := tasuki.ParseContract([]byte(strings.Replace(contractText, `"handoff"`, `"Handoff"`, 1) + "}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	contract.Name = mustHandoff("returns")
+	written, err := json.Marshal(contract)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := tasuki.ParseContract(written); err != nil || again.Name != contract.Name {
+		t.Errorf("%s is of handoff %s, %v", written, again.Name, err)
+	}
+}
+
 func TestContractRefusals(t *testing.T) {
 	valid := contractText + "}"
 	for name, text := range map[string]string{
@@ -172,6 +187,7 @@ func TestContractRefusals(t *testing.T) {
 func FuzzParseContract(f *testing.F) {
 	f.Add(contractText + "}")
 	f.Add(contractText + `,"x":1}`)
+	f.Add(contractText + `,"VERSION":1}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		contract, err := tasuki.ParseContract([]byte(text))
 		if err != nil {

@@ -469,6 +469,39 @@ func TestDoctor(t *testing.T) {
 				r.t.Fatal(err)
 			}
 		}, []string{tasuki.RuleIndexTag}},
+		"the image is in an index that a rule spares": {func(r *relay, _ []tasuki.Digest) {
+			r.releaseInAnIndex(`{"rulePriority":1,"selection":{"tagStatus":"untagged","countType":"sinceImagePushed","countUnit":"days","countNumber":1},"action":{"type":"expire"}}`)
+		}, []string{tasuki.RuleIndexTag, tasuki.RuleUnprotected}},
+		"the image is in an index that a rule takes": {func(r *relay, _ []tasuki.Digest) {
+			r.releaseInAnIndex(`{"rulePriority":1,"selection":{"tagStatus":"any","countType":"sinceImagePushed","countUnit":"days","countNumber":1},"action":{"type":"expire"}}`)
+		}, []string{tasuki.RuleIndexTag, tasuki.RuleLifecycle, tasuki.RuleUnprotected}},
+		"the released tag was moved, and what it named is under another rule": {func(r *relay, _ []tasuki.Digest) {
+			r.SetUpRepository(r.handoff.Repository, tasuki.RepositorySettings{Mutability: "IMMUTABLE_WITH_EXCLUSION", Exclusions: []string{"tasuki-*"},
+				LifecyclePolicy: `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"tagged","tagPrefixList":["v"],"countType":"imageCountMoreThan","countNumber":3},"action":{"type":"expire"}}]}`})
+			if err := r.Push(r.handoff.Repository, mustTag("v2"), nil, r.source("v1").Manifest); err != nil {
+				r.t.Fatal(err)
+			}
+		}, []string{tasuki.RuleDisagreement}},
+		"ECR does not give the released image": {func(r *relay, _ []tasuki.Digest) {
+			r.Before = func(operation, _ string) error {
+				if operation == "Manifests" {
+					return &tasuki.Error{Op: "read", Side: tasuki.SideImage, Kind: tasuki.ErrRefused, Err: errors.New("it is archived"), Hint: "Restore it."}
+				}
+				return nil
+			}
+		}, []string{tasuki.RuleUnreadable}},
+		"ECR does not give the one to roll back to": {func(r *relay, _ []tasuki.Digest) {
+			reads := 0
+			r.Before = func(operation, _ string) error {
+				if operation != "Manifests" {
+					return nil
+				}
+				if reads++; reads == 1 {
+					return nil // the status
+				}
+				return &tasuki.Error{Op: "read", Side: tasuki.SideImage, Kind: tasuki.ErrRefused, Err: errors.New("it is archived")}
+			}
+		}, []string{tasuki.RuleUnreadable}},
 		"unprotected": {func(r *relay, _ []tasuki.Digest) {
 			if err := r.Push(r.handoff.Repository, tasuki.TagLive, nil, r.source("v1").Manifest); err != nil {
 				r.t.Fatal(err)
@@ -491,6 +524,98 @@ func TestDoctor(t *testing.T) {
 		r.handoff.Functions[0].Architecture = tasuki.ARM64
 		if got := r.examine(r.source("v3"), nil); !slices.Contains(got, lambdaimage.RuleArchitecture) {
 			t.Errorf("an image for another architecture: found %q", got)
+		}
+	})
+}
+
+// releaseInAnIndex makes the released tag name an index of the image, which has no tag of
+// its own then, and gives the repository a lifecycle rule.
+func (r *relay) releaseInAnIndex(rule string) {
+	r.t.Helper()
+	r.SetUpRepository(r.handoff.Repository, tasuki.RepositorySettings{Mutability: "IMMUTABLE_WITH_EXCLUSION", Exclusions: []string{"tasuki-*"}, LifecyclePolicy: `{"rules":[` + rule + `]}`})
+	index := memory.Index(map[tasuki.Architecture]tasuki.Manifest{tasuki.X86_64: r.source("v2").Manifest})
+	if err := r.Push(r.handoff.Repository, mustTag("v2"), nil, index); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.Push(r.handoff.Repository, tasuki.TagLive, nil, r.source("v1").Manifest); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// What is refused about anything else than an image is a failure of the doctor's.
+func TestDoctorThatCannotReadTheFunctionFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := released(t, "v1")
+		refused := &tasuki.Error{Op: "read", Side: tasuki.SideFunction, Kind: tasuki.ErrRefused}
+		r.Before = func(operation, _ string) error {
+			if operation == "Function" {
+				return refused
+			}
+			return nil
+		}
+		doctor := tasuki.Doctor{Reconciler: r.reconciler(), History: r.AWS, Repositories: r.AWS}
+		if found, err := doctor.Examine(t.Context(), r.handoff, nil); !errors.Is(err, refused) {
+			t.Errorf("found %+v, %v", found, err)
+		}
+	})
+}
+
+// A disagreement is a sentence, and what to do about it is not in it.
+func TestDoctorSaysWhatToDoAboutDisagreements(t *testing.T) {
+	cases := map[string]struct {
+		prepare func(r *relay, digests []tasuki.Digest)
+		fix     string
+	}{
+		"another image runs": {func(r *relay, digests []tasuki.Digest) {
+			r.ChangeFunction("orders", func(f *tasuki.Function) { f.Digest = digests[0] })
+		}, "Run 'tasuki reconcile orders'."},
+		"no function": {func(r *relay, _ []tasuki.Digest) { r.DeleteFunction("orders") }, "Deploy the infrastructure."},
+		"no release":  {func(r *relay, _ []tasuki.Digest) { r.DeleteParameter(r.handoff.TagParameter) }, "Register it with 'tasuki register orders --tag TAG'."},
+		"no image": {func(r *relay, _ []tasuki.Digest) { r.PutParameter(r.handoff.TagParameter, "v9", "String") },
+			"Release again, or register another release: tasuki history orders lists them."},
+		"an update": {func(r *relay, _ []tasuki.Digest) {
+			r.ChangeFunction("orders", func(f *tasuki.Function) { f.UpdateStatus = "InProgress" })
+		}, "Look again when the update has ended."},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, digests := released(t, "v1", "v2")
+				c.prepare(r, digests)
+				found, err := tasuki.Doctor{Reconciler: r.reconciler(), History: r.AWS, Repositories: r.AWS}.Examine(t.Context(), r.handoff, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if f := found.Findings[0]; f.Rule != tasuki.RuleDisagreement || f.Fix != c.fix || strings.Contains(f.Summary, "'tasuki") {
+					t.Errorf("%+v, want the fix %q", f, c.fix)
+				}
+			})
+		})
+	}
+}
+
+func TestDoctorSaysWhatItLookedAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, digests := released(t, "v1", "v2")
+		r.handoff.Functions[0].Alias = "live"
+		doctor := tasuki.Doctor{Reconciler: r.reconciler(), History: r.AWS, Repositories: r.AWS}
+		found, err := doctor.Examine(t.Context(), r.handoff, r.source("v3"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var looked []string
+		for _, e := range found.Examined {
+			looked = append(looked, e.What+" "+e.Subject)
+			if e.Found == "" {
+				t.Errorf("what the %s is, is not said", e.What)
+			}
+		}
+		want := []string{
+			"tag parameter /tasuki/orders/image-tag", "function orders", "alias orders:live", "repository " + r.handoff.Repository.String(),
+			"release to roll back to v1", "released image v2", "image memory:v3",
+		}
+		if !slices.Equal(looked, want) || !strings.HasPrefix(found.Examined[5].Found, digests[1].String()) {
+			t.Errorf("looked at %q\nwant %q\n%+v", looked, want, found.Examined)
 		}
 	})
 }

@@ -3,6 +3,8 @@ package tasuki
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -16,12 +18,16 @@ const confirmWithin = 5 * time.Second
 // pause is a delay that grows.
 type pause struct {
 	next, longest time.Duration
+	random        func() float64 // shortens each delay by up to a half; nil leaves it whole
 }
 
 // wait sleeps for the next delay, or until ctx is done.
 func (p *pause) wait(ctx context.Context) error {
 	d := p.next
 	p.next = min(p.next*3/2, p.longest)
+	if p.random != nil {
+		d -= time.Duration(p.random() * float64(d/2))
+	}
 	return sleep(ctx, d)
 }
 
@@ -70,29 +76,46 @@ func confirm(ctx context.Context, read func() (believed bool, err error)) (bool,
 func together(ctx context.Context, functions ...func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	errs := make([]error, len(functions))
-	var group sync.WaitGroup
-	for i, f := range functions {
-		group.Go(func() {
-			if errs[i] = f(ctx); errs[i] != nil {
-				cancel()
-			}
-		})
-	}
-	group.Wait()
-	return firstCause(errs)
+	return firstCause(atOnce(functions, func(f func(context.Context) error) error {
+		err := f(ctx)
+		if err != nil {
+			cancel()
+		}
+		return err
+	}))
 }
 
 // allTogether runs the functions at once and waits for all of them; one failure
 // leaves the others to finish.
 func allTogether(functions ...func() error) error {
+	return errors.Join(atOnce(functions, func(f func() error) error { return f() })...)
+}
+
+// atOnce calls the functions by way of call, each in a goroutine of its own, and returns
+// their errors when all have ended. A panic in one of them goes on in the caller: in its
+// own goroutine nobody could recover from it, and the whole program would end, before
+// the provider has answered.
+func atOnce[F any](functions []F, call func(F) error) []error {
 	errs := make([]error, len(functions))
+	panics := make([]any, len(functions))
 	var group sync.WaitGroup
 	for i, f := range functions {
-		group.Go(func() { errs[i] = f() })
+		group.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					panics[i] = fmt.Sprintf("%v\n\n%s", p, debug.Stack())
+				}
+			}()
+			errs[i] = call(f)
+		})
 	}
 	group.Wait()
-	return errors.Join(errs...)
+	for _, p := range panics {
+		if p != nil {
+			panic(p)
+		}
+	}
+	return errs
 }
 
 // firstCause returns the first error that is not merely the echo of another's

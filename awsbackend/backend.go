@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/tasuki-dev/tasuki"
 )
@@ -130,8 +132,13 @@ func (o Options) load(ctx context.Context) (aws.Config, error) {
 	if o.Config != nil {
 		return o.complete(*o.Config), nil
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithSharedConfigProfile(o.Profile), config.WithHTTPClient(o.client()))
+	// What the SDK would log, such as which way it looked for credentials, is in the error
+	// that follows, where it matters.
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithSharedConfigProfile(o.Profile), config.WithHTTPClient(o.client()), config.WithLogger(logging.Nop{}))
 	if err != nil {
+		return cfg, configurationError(err)
+	}
+	if err := checkEndpoint(aws.ToString(cfg.BaseEndpoint)); err != nil {
 		return cfg, configurationError(err)
 	}
 	return o.complete(cfg), nil
@@ -165,6 +172,18 @@ func (o Options) complete(cfg aws.Config) aws.Config {
 		cfg.Credentials = credentials{cfg.Credentials}
 	}
 	return cfg
+}
+
+// checkEndpoint returns an error where endpoint is given, and is no address.
+func checkEndpoint(endpoint string) error {
+	if endpoint == "" {
+		return nil
+	}
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return fmt.Errorf("the AWS endpoint %q (AWS_ENDPOINT_URL, or endpoint_url of the AWS profile) is not a URL: give one such as http://127.0.0.1:4566", endpoint)
+	}
+	return nil
 }
 
 // configurationError says what is wrong with the AWS configuration files.

@@ -152,6 +152,6 @@ func parseContract(p types.Parameter) (tasuki.Contract, error) {
 func malformed(op, name string, err error) error {
 	return &tasuki.Error{
 		Op: op, Side: tasuki.SideContract, Subject: name, Kind: tasuki.ErrInvalid, Err: err,
-		Hint: "Have the infra side write the contract again: deploy its stack, or use 'tasuki contract'.",
+		Hint: cmp.Or(tasuki.HintOf(err), "Have the infra side write the contract again: deploy its stack, or use 'tasuki contract'."),
 	}
 }

@@ -100,16 +100,21 @@ func (c call) manifest(image types.Image) (tasuki.Manifest, error) {
 
 // failure is what BatchGetImage says of one image that it does not give.
 func (c call) failure(f types.ImageFailure) error {
-	kind := tasuki.ErrUnavailable
+	kind, hint := tasuki.ErrUnavailable, ""
 	switch f.FailureCode {
 	case types.ImageFailureCodeKmsError, types.ImageFailureCodeUpstreamAccessDenied:
 		kind = tasuki.ErrDenied
 	case types.ImageFailureCodeUpstreamTooManyRequests:
 		kind = tasuki.ErrThrottled
+	case types.ImageFailureCodeImageInaccessible:
+		kind, hint = tasuki.ErrRefused, "It may be in ECR's archive: restore it with 'aws ecr update-image-storage-class', or push it again."
 	case types.ImageFailureCodeInvalidImageDigest, types.ImageFailureCodeInvalidImageTag, types.ImageFailureCodeMissingDigestAndTag:
 		kind = tasuki.ErrInvalid
 	}
-	return c.wrong(kind, "ECR does not give image %s: %s: %s", refText(f.ImageId), f.FailureCode, clean(aws.ToString(f.FailureReason)))
+	return &tasuki.Error{
+		Op: c.op, Side: c.side, Subject: c.subject, Kind: kind, Hint: hint,
+		Err: fmt.Errorf("ECR does not give image %s: %s: %s", refText(f.ImageId), f.FailureCode, clean(aws.ToString(f.FailureReason))),
+	}
 }
 
 // Repository returns the repository of that name in the caller's own registry, or ErrMissing.

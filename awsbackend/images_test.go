@@ -92,7 +92,7 @@ func TestManifestsFailures(t *testing.T) {
 		{"not found", batch([]map[string]any{good}, ecrFailure("v2", "ImageNotFound")), nil, ""},
 		{"nothing about it", batch([]map[string]any{good}), tasuki.ErrUnavailable, "v2"},
 		{"a key", batch([]map[string]any{good}, ecrFailure("v2", "KmsError")), tasuki.ErrDenied, "KmsError"},
-		{"inaccessible", batch([]map[string]any{good}, ecrFailure("v2", "ImageInaccessible")), tasuki.ErrUnavailable, "image v2: ImageInaccessible: the reason"},
+		{"inaccessible", batch([]map[string]any{good}, ecrFailure("v2", "ImageInaccessible")), tasuki.ErrRefused, "image v2: ImageInaccessible: the reason"},
 		{"upstream denied", batch([]map[string]any{good}, ecrFailure("v2", "UpstreamAccessDenied")), tasuki.ErrDenied, "UpstreamAccessDenied"},
 		{"upstream throttled", batch([]map[string]any{good}, ecrFailure("v2", "UpstreamTooManyRequests")), tasuki.ErrThrottled, "UpstreamTooManyRequests"},
 		{"a malformed tag", batch([]map[string]any{good}, ecrFailure("v2", "InvalidImageTag")), tasuki.ErrInvalid, "InvalidImageTag"},

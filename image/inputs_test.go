@@ -107,7 +107,8 @@ func TestManifestThatLiesAboutSizes(t *testing.T) {
 			if slices.ContainsFunc(to.take(), func(request string) bool { return request == "PUT /v2/orders/manifests/r1" }) {
 				t.Error("the manifest was pushed")
 			}
-			findings, err := contents.Check(t.Context(), found, tasuki.ARM64, nil, source)
+			read, err := contents.Check(t.Context(), found, tasuki.ARM64, nil, source)
+			findings := read.Findings
 			if err != nil || len(findings) != 1 || findings[0].Rule != contents.RuleDamagedLayer {
 				t.Errorf("findings %v, error %v", findings, err)
 			}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
+	"text/tabwriter"
 
 	"github.com/tasuki-dev/tasuki"
 	"github.com/tasuki-dev/tasuki/image"
@@ -18,9 +20,11 @@ type doctorCommand struct {
 }
 
 type doctorResult struct {
-	Handoff    string           `json:"handoff"`
-	Repository doctorRepository `json:"repository"`
-	Findings   []tasuki.Finding `json:"findings"`
+	Handoff    string            `json:"handoff"`
+	Repository doctorRepository  `json:"repository"`
+	Deep       bool              `json:"deep"`
+	Examined   []tasuki.Examined `json:"examined"`
+	Findings   []tasuki.Finding  `json:"findings"`
 }
 
 // doctorRepository is what a doctor looked at, for whoever compares.
@@ -60,19 +64,61 @@ func (c *doctorCommand) Run(s *session) error {
 	}
 	is := found.Settings
 	repository := doctorRepository{h.Repository.String(), h.Repository.Account(), h.Repository.Region(), is.Mutability, is.Exclusions, is.Encryption, is.KMSKey}
-	result := doctorResult{h.Name.String(), repository, orEmpty(found.Findings)}
-	err = s.result(result, func(w io.Writer) {
-		if len(result.Findings) == 0 {
-			fmt.Fprintf(w, "%s: nothing found\n", result.Handoff)
-		}
-		for _, f := range result.Findings {
-			fmt.Fprintf(w, "%s: %s (%s)\n    %s\n", f.Severity, f.Summary, f.Rule, f.Fix)
-		}
-	})
+	result := doctorResult{h.Name.String(), repository, c.Deep, orEmpty(found.Examined), orEmpty(found.Findings)}
+	err = s.result(result, result.print)
 	if err == nil && len(result.Findings) > 0 {
 		return exitError(exitFound)
 	}
 	return err
+}
+
+// print says what is wrong, what to do about it, and then what was looked at: whoever is
+// woken up by a function that fails wants to know what it is not, too.
+func (r doctorResult) print(w io.Writer) {
+	fmt.Fprintf(w, "%s: %s\n", r.Handoff, counted(r.Findings))
+	for _, f := range r.Findings {
+		about := ""
+		if f.Subject != "" {
+			about = f.Subject + ": "
+		}
+		fmt.Fprintf(w, "%s: %s%s (%s)\n    %s\n", f.Severity, about, f.Summary, f.Rule, f.Fix)
+	}
+	if len(r.Examined) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "looked at:")
+	columns := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, e := range r.Examined {
+		fmt.Fprintf(columns, "    %s\t%s\t%s\n", e.What, e.Subject, e.Found)
+	}
+	_ = columns.Flush() // its writer says when writing failed
+	if !r.Deep {
+		fmt.Fprintln(w, "not looked at: what is in the layers, the repository's policy, ECR's archive; --deep does")
+	}
+}
+
+// counted says how many findings of each severity there are.
+func counted(findings []tasuki.Finding) string {
+	if len(findings) == 0 {
+		return "nothing found"
+	}
+	var counts []string
+	for _, severity := range []tasuki.Severity{tasuki.SeverityError, tasuki.SeverityWarning} {
+		n := 0
+		for _, f := range findings {
+			if f.Severity == severity {
+				n++
+			}
+		}
+		switch n {
+		case 0:
+		case 1:
+			counts = append(counts, "1 "+string(severity))
+		default:
+			counts = append(counts, fmt.Sprintf("%d %ss", n, severity))
+		}
+	}
+	return strings.Join(counts, ", ")
 }
 
 // ecrLayers opens layers in ECR's registry.

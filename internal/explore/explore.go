@@ -86,6 +86,7 @@ const (
 	Unreduced               // every order is run
 )
 
+// String returns the manner in a word.
 func (m Manner) String() string { return [...]string{"reduced", "verified", "unreduced"}[m] }
 
 // explorer goes through one scenario.

@@ -32,9 +32,10 @@ func (p *Port) Resolver() tasuki.Resolver {
 	return tasuki.Resolver{Tags: p, Functions: p, Images: p, Placeholder: seed{p}}
 }
 
-// Reconciler returns the domain's reconciler on this port.
+// Reconciler returns the domain's reconciler on this port. Its pauses are all whole: who
+// goes on first is the explorer's to choose.
 func (p *Port) Reconciler() tasuki.Reconciler {
-	return tasuki.Reconciler{Resolver: p.Resolver(), Updater: p, Versions: p}
+	return tasuki.Reconciler{Resolver: p.Resolver(), Updater: p, Versions: p, Random: func() float64 { return 0 }}
 }
 
 // Image returns the URI of an image by its name, by digest.

@@ -1,7 +1,6 @@
 package explore
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,81 +44,6 @@ type actor struct {
 	again    int // how often that command was started again
 	attempt  *attempt
 }
-
-// attempt is one run of a command.
-type attempt struct {
-	recollection
-
-	name    string
-	actor   int // index; -1 for nobody's
-	command Command
-	ended   bool
-	dead    bool
-
-	updates map[string]int    // that it has made, by function
-	looks   map[string]int    // at the update of a function that is under way
-	repeats int               // of a read of the parameter that has not been believed yet
-	tested  map[string]string // the image that passed its test last, by function
-
-	newest     int  // version of the parameter when its first operation was done; -1 before
-	saw        int  // version that it read last; 0 for none
-	lastStale  bool // its last read of the parameter was stale
-	misses     int  // reads on end that found no parameter
-	undone     bool // it said that it failed, and that all is undone
-	unreadable bool // its last read of the parameter failed
-}
-
-// request is an operation that stands at its gate.
-type request struct {
-	attempt *attempt
-	op      operation
-	at      site
-	verdict chan verdict // buffered, so that answering never blocks
-}
-
-// begins notes the newest version of the parameter when the first operation of a command
-// that reports a registration is done: it might have been started only then. It reports
-// whether this is the first one.
-func (a *attempt) begins(newest int) bool {
-	if a.newest >= 0 || a.command.Kind == Reconciles || a.command.Kind == Deploys {
-		return false
-	}
-	a.newest = newest
-	return true
-}
-
-// sees notes that the attempt reads the parameter.
-func (a *attempt) sees(newest int, stale bool) { a.saw, a.lastStale = newest, stale }
-
-// answered notes how reading the parameter ended.
-func (a *attempt) answered(err error) {
-	switch {
-	case err == nil:
-		a.misses, a.unreadable = 0, false
-	case errors.Is(err, tasuki.ErrMissing):
-		a.misses++
-	default:
-		a.unreadable = true
-	}
-}
-
-// looked notes whether the attempt was told that an update of a function is under way.
-func (a *attempt) looked(function string, updating bool) {
-	if updating {
-		a.looks[function]++
-	} else {
-		a.looks[function] = 0
-	}
-}
-
-// updated notes that the attempt has begun an update of a function, and was told so.
-func (a *attempt) updated(function string) {
-	a.updates[function]++
-	a.looked(function, true)
-}
-
-// passed notes that an image has passed its test on a function.
-func (a *attempt) passed(function, image string) { a.tested[function] = image }
 
 // begin starts every actor.
 func begin(s *Scenario, fix *fixtures, sites *sites, unreduced bool) (*run, error) {
@@ -243,136 +167,8 @@ func (r *run) note(attempt *attempt, op operation, v verdict, text string) {
 	r.steps = append(r.steps, step+" → "+text)
 }
 
-// choice is one way to go on: an operation with its verdict, or Lambda's finishing of
-// the update of a function.
-type choice struct {
-	req     *request // nil for Lambda
-	verdict verdict
-	settles string // function
-}
-
-// label tells a choice from every other one of the same state. As long as its actor has
-// not gone on, it is the label of the same choice in later states.
-func (c choice) label() string {
-	if c.req == nil {
-		return c.settles
-	}
-	return c.req.attempt.name + "\n" + c.req.op.name + "\n" + c.req.op.subject + "\n" + string(c.verdict)
-}
-
-// choices returns every way to go on, in an order that depends on the schedule alone.
-func (r *run) choices() []choice {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	slices.SortFunc(r.waiting, func(a, b *request) int {
-		return cmp.Or(cmp.Compare(a.attempt.name, b.attempt.name), cmp.Compare(a.op.name, b.op.name), cmp.Compare(a.op.subject, b.op.subject))
-	})
-	var all []choice
-	var held *request
-	for _, req := range r.waiting {
-		updating := req.op.function != "" && r.account.updating(req.op.function)
-		switch {
-		case updating && req.op.patient:
-		case updating && req.op.name == readFunction.name && req.at.polling && !r.unreduced:
-			// It would look again. All that can happen to it is a fault.
-			all = append(all, r.verdicts(req)[1:]...)
-		case updating && req.op.name == readFunction.name && req.attempt.looks[req.op.function] >= mostLooks:
-		case req.op.name == updateCode.name && req.attempt.updates[req.op.function] >= r.scenario.updates():
-			if held == nil {
-				held = req
-			}
-		case r.independent(req):
-			return r.verdicts(req)
-		default:
-			all = append(all, r.verdicts(req)...)
-		}
-	}
-	if r.scenario.Switches != 0 && r.switches >= max(r.scenario.Switches, 0) && r.canGoOn(all) {
-		all = slices.DeleteFunc(all, func(c choice) bool { return c.req.attempt != r.last })
-	}
-	for _, target := range r.account.fix.handoff.Functions {
-		if r.account.updating(target.Name) {
-			all = append(all, choice{settles: target.Name})
-		}
-	}
-	if len(all) == 0 && held != nil {
-		return r.verdicts(held)
-	}
-	return all
-}
-
-// canGoOn reports whether the last actor has a choice.
-func (r *run) canGoOn(all []choice) bool {
-	return slices.ContainsFunc(all, func(c choice) bool { return c.req != nil && c.req.attempt == r.last })
-}
-
 // mostLooks is how often an actor is shown the same update under way.
 const mostLooks = 2
-
-// independent reports whether an operation commutes with whatever others may still do.
-func (r *run) independent(req *request) bool {
-	if r.unreduced {
-		return false
-	}
-	switch req.op.name {
-	case readImages.name, readConfig.name:
-		return !r.scenario.Start.NoSeed
-	case readTag.name, readHistory.name:
-		return !r.othersWrite(req.attempt)
-	}
-	return req.op.fixed
-}
-
-// othersWrite reports whether somebody else may still write the parameter.
-func (r *run) othersWrite(attempt *attempt) bool {
-	return slices.ContainsFunc(r.actors, func(other *actor) bool {
-		return other.attempt != attempt && slices.ContainsFunc(other.commands[other.next:], func(c Command) bool {
-			return c.Kind == Releases || c.Kind == Registers || c.Kind == Writes
-		})
-	})
-}
-
-// verdicts returns what may happen to one operation.
-func (r *run) verdicts(req *request) []choice {
-	all := []choice{{req: req}}
-	if r.faults >= r.scenario.Most || req.op.service {
-		return all
-	}
-	for _, fault := range r.scenario.Faults {
-		switch {
-		case fault == Crash && (req.op.uses.writes != 0 || r.unreduced):
-			all = append(all, choice{req: req, verdict: diesAfter})
-			if r.unreduced {
-				all = append(all, choice{req: req, verdict: dies})
-			}
-		case fault == Denied:
-			all = append(all, choice{req: req, verdict: isDenied})
-		case fault == Lost:
-			all = append(all, choice{req: req, verdict: isLost})
-			if req.op.name == updateCode.name {
-				all = append(all, choice{req: req, verdict: isConflict})
-			}
-		case fault == Stale && req.op.name == readTag.name && !req.attempt.lastStale && len(r.account.writers) > 0:
-			all = append(all, choice{req: req, verdict: isStale})
-		}
-	}
-	return all
-}
-
-// step is what a choice that was taken has done.
-type step struct {
-	actor int // whose it was; -1 for Lambda
-	uses  footprint
-}
-
-// apart reports whether two steps, either of which could be taken, come to the same in
-// both orders. Those of one actor do when they are about different functions, which it
-// changes at once.
-func (s step) apart(other step) bool {
-	const shared = theFunction - 1
-	both := s.uses.and(other.uses)
-	return !s.uses.disturbs(other.uses) && (s.actor != other.actor || (both.reads|both.writes)&shared == 0)
-}
 
 // take goes one step.
 func (r *run) take(c choice) step {

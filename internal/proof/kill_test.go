@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 )
 
 // killSeed is the variable that repeats a run of TestEveryKill with the seed it printed.
@@ -158,7 +160,7 @@ func (k *killing) next(t *testing.T) (tag string, image layout) {
 // running is a program under way.
 type running struct {
 	cmd         *exec.Cmd
-	out, errors output
+	out, errors localawstest.Log
 	done        chan struct{} // closed when it has ended
 }
 

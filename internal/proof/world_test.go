@@ -1,7 +1,6 @@
 package proof
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -29,6 +27,7 @@ import (
 	"github.com/tasuki-dev/tasuki/awsbackend"
 	"github.com/tasuki-dev/tasuki/internal/cli"
 	"github.com/tasuki-dev/tasuki/localaws"
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 )
 
 const (
@@ -96,27 +95,9 @@ func (w *world) patient() awsbackend.Options {
 
 // tasuki runs a command, in this process.
 func (w *world) tasuki(ctx context.Context, backend awsbackend.Options, args ...string) ended {
-	var out, errs output
+	var out, errs localawstest.Log // as the streams of a process, written to by several goroutines
 	code := cli.Run(ctx, args, cli.Streams{In: strings.NewReader(""), Out: &out, Err: &errs}, backend)
 	return ended{code, out.String(), errs.String()}
-}
-
-// output is a stream that several goroutines may write to, as they may to a process's.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
 }
 
 // must runs a command that is to succeed.

@@ -5,7 +5,8 @@
 // show is the business of package lambdaimage.
 //
 // All layers are read once, to their end, and nothing of them is kept but names,
-// modes and what the first bytes of programs say. Nothing in them is trusted.
+// modes and what the first bytes of programs say. Nothing in them is trusted: what is
+// read and what is kept is bounded, and nothing is written anywhere.
 package contents
 
 import (
@@ -44,19 +45,22 @@ const (
 	buildForTheFunctions = "Build the program for linux/%s, for example with 'docker buildx build --platform linux/%s --provenance=false'."
 )
 
-// Check reads the layers of image, and returns what is wrong with them for functions
-// of architecture arch, each with its own settings; without a function, for one that
+// Check reads the layers of image, and returns their size and what is wrong with them
+// for functions of architecture arch, each with its own settings; without a function, for one that
 // leaves the image's settings as they are. It implements [tasuki.ContentRules]. An
 // error is one of layers' own, which is not about the image: what can be read but is
 // not what it should be is a finding.
-func Check(ctx context.Context, image tasuki.Image, arch tasuki.Architecture, functions []tasuki.Function, layers tasuki.Layers) ([]tasuki.Finding, error) {
-	unpacked, err := unpack(ctx, image, layers, lambdaimage.MaxSize)
-	if err != nil {
-		return nil, err
+func Check(ctx context.Context, image tasuki.Image, arch tasuki.Architecture, functions []tasuki.Function, layers tasuki.Layers) (tasuki.Contents, error) {
+	if image.Size() > lambdaimage.MaxSize {
+		return tasuki.Contents{}, nil // lambdaimage.RuleTooLarge, and not worth the reading
 	}
-	findings := unpacked.findings
+	unpacked, err := unpack(ctx, image, layers, limits{bytes: lambdaimage.MaxSize, files: mostFiles, text: mostText})
+	if err != nil {
+		return tasuki.Contents{}, err
+	}
+	contents := tasuki.Contents{Size: unpacked.size, Findings: unpacked.findings}
 	if !unpacked.whole {
-		return findings, nil // what is missing may be in what could not be read
+		return contents, nil // what is missing may be in what could not be read
 	}
 	if len(functions) == 0 {
 		functions = []tasuki.Function{{}}
@@ -65,10 +69,10 @@ func Check(ctx context.Context, image tasuki.Image, arch tasuki.Architecture, fu
 	for _, f := range functions {
 		if finding := checkStart(unpacked.root, image.Facts, arch, f); finding != nil && !said[finding.Summary] {
 			said[finding.Summary] = true
-			findings = append(findings, *finding)
+			contents.Findings = append(contents.Findings, *finding)
 		}
 	}
-	return findings, nil
+	return contents, nil
 }
 
 // checkStart returns what keeps Lambda from starting a function, or nil.

@@ -116,6 +116,23 @@ func elfOf(machine uint16, interpreter string) string {
 	return string(head) + string(segment) + interpreter + "\x00" + strings.Repeat("code", 2000)
 }
 
+// links is a chain of links, of which the last points to a program.
+func links(n int) (members []member) {
+	for i := 1; i < n; i++ {
+		members = append(members, member{name: fmt.Sprint(i), target: fmt.Sprint(i + 1)})
+	}
+	return append(members, member{name: fmt.Sprint(n), target: "app"}, member{name: "app", mode: 0o755, content: elfOf(amd64, "")})
+}
+
+// windingLinks is a chain whose links go up and up, which is allowed and takes time.
+func windingLinks() []member {
+	members := links(30)
+	for i := range members[:30] {
+		members[i].target = strings.Repeat("../", 1000) + members[i].target
+	}
+	return members
+}
+
 const (
 	amd64 = 0x3e
 	arm64 = 0xb7
@@ -169,16 +186,16 @@ func (i *image) Layer(_ context.Context, d tasuki.Descriptor) (io.ReadCloser, er
 
 func (i *image) check(t testing.TB, arch tasuki.Architecture, functions ...tasuki.Function) []tasuki.Finding {
 	t.Helper()
-	findings, err := contents.Check(t.Context(), i.Image, arch, functions, i)
+	found, err := contents.Check(t.Context(), i.Image, arch, functions, i)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range findings {
+	for _, f := range found.Findings {
 		if f.Severity != tasuki.SeverityError || f.Summary == "" || strings.ContainsAny(f.Summary, "\n\x1b") || strings.HasSuffix(f.Summary, ".") || !strings.HasSuffix(f.Fix, ".") {
 			t.Errorf("not of a finding's form: %+v", f)
 		}
 	}
-	return findings
+	return found.Findings
 }
 
 func rulesOf(findings []tasuki.Finding) (rules []string) {
@@ -215,8 +232,22 @@ func TestWhatLambdaStarts(t *testing.T) {
 		"removed and put anew": {[]string{"/srv/app"}, [][]member{{{name: "srv/app", mode: 0o644}}, {{name: "srv/app", mode: 0o755, content: program}, {name: "srv/.wh..wh..opq"}}}, nil, "", ""},
 		"replaced directory":   {[]string{"/srv/app"}, [][]member{{{name: "srv/app", mode: 0o755, content: program}}, {{name: "srv", mode: 0o755, content: "a file"}}}, nil, contents.RuleNoProgram, ""},
 		"unpacked through a link of a layer below": {[]string{"/usr/lib/app"}, [][]member{{{name: "lib", target: "usr/lib"}, {name: "usr/lib/", mode: 0o755}}, {{name: "lib/app", mode: 0o755, content: program}}}, nil, "", ""},
-		"not executable": {[]string{"/app"}, [][]member{{{name: "app", mode: 0o644, content: program}}}, nil, contents.RuleNotExecutable, "0644"},
-		"for root only":  {[]string{"/app"}, [][]member{{{name: "app", mode: 0o700, content: program}}}, nil, contents.RuleNotExecutable, "0700"},
+		"unpacked through a link of its own layer": {[]string{"/usr/lib/app"}, [][]member{{{name: "lib", target: "usr/lib"}, {name: "lib/app", mode: 0o755, content: program}}}, nil, "", ""},
+		"a link out of the root stays inside":      {[]string{"/bin/app"}, [][]member{{{name: "bin/app", target: "../../../../opt/app"}, {name: "opt/app", mode: 0o755, content: program}}}, nil, "", ""},
+		"unpacked through a link out of the root":  {[]string{"/etc/app"}, [][]member{{{name: "up", target: "../../etc"}, {name: "up/app", mode: 0o755, content: program}}}, nil, "", ""},
+		"a link to nothing":                        {[]string{"/app"}, [][]member{{{name: "app", target: "opt/app"}}}, nil, contents.RuleNoProgram, "no such file"},
+		"40 links":                                 {[]string{"/1"}, [][]member{links(40)}, nil, "", ""},
+		"41 links":                                 {[]string{"/1"}, [][]member{links(41)}, nil, contents.RuleNoProgram, ""},
+		"links that take long":                     {[]string{"/1"}, [][]member{windingLinks()}, nil, contents.RuleNoProgram, ""},
+		"unpacked through a loop of links":         {[]string{"/app"}, [][]member{{{name: "a", target: "b"}, {name: "b", target: "a"}, {name: "a/x", content: "x"}, {name: "app", mode: 0o755, content: program}}}, nil, "", ""},
+		"a hard link to a layer below":             {[]string{"/app"}, [][]member{{{name: "bin/tool", mode: 0o755, content: program}}, {{name: "app", target: "bin/tool", hard: true}}}, nil, "", ""},
+		"a hard link to nothing":                   {[]string{"/app"}, [][]member{{{name: "app", target: "bin/tool", hard: true}}}, nil, contents.RuleNoProgram, ""},
+		"a directory removed later":                {[]string{"/srv/app"}, [][]member{{{name: "srv/app", mode: 0o755, content: program}}, {{name: ".wh.srv"}}}, nil, contents.RuleNoProgram, ""},
+		"a directory removed and made anew":        {[]string{"/srv/app"}, [][]member{{{name: "srv/app", mode: 0o755, content: program}}, {{name: ".wh.srv"}, {name: "srv/other", content: "x"}}}, nil, contents.RuleNoProgram, ""},
+		"all removed before it":                    {[]string{"/srv/app"}, [][]member{{{name: "srv/.wh..wh..opq"}, {name: "srv/app", mode: 0o755, content: program}}, {{name: "srv/other", content: "x"}}}, nil, "", ""},
+		"a link removed, and a directory":          {[]string{"/lib/app"}, [][]member{{{name: "lib", target: "usr/lib"}, {name: "usr/lib/old", content: "x"}}, {{name: ".wh.lib"}, {name: "lib/", mode: 0o755}, {name: "lib/app", mode: 0o755, content: program}}}, nil, "", ""},
+		"not executable":                           {[]string{"/app"}, [][]member{{{name: "app", mode: 0o644, content: program}}}, nil, contents.RuleNotExecutable, "0644"},
+		"for root only":                            {[]string{"/app"}, [][]member{{{name: "app", mode: 0o700, content: program}}}, nil, contents.RuleNotExecutable, "0700"},
 		"below root's home": {[]string{"/root/app"}, [][]member{{{name: "root/", mode: 0o700}, {name: "root/app", mode: 0o755, content: program}}}, nil, contents.RuleNotExecutable,
 			"its directory /root is not open"},
 		"no program":                     {[]string{"/app"}, [][]member{{{name: "app", mode: 0o755, content: "echo hello\n"}}}, nil, contents.RuleNotExecutable, "neither a program"},
@@ -225,6 +256,10 @@ func TestWhatLambdaStarts(t *testing.T) {
 		"for a machine of another kind":  {[]string{"/app"}, [][]member{{{name: "app", mode: 0o755, content: elfOf(0x16, "")}}}, nil, contents.RuleProgramForOther, "for S390"},
 		"loaded":                         {[]string{"/app"}, [][]member{{{name: "app", mode: 0o755, content: elfOf(amd64, "/lib64/ld.so")}, {name: "lib64/ld.so", mode: 0o755, content: program}}}, nil, "", ""},
 		"without what loads it":          {[]string{"/app"}, [][]member{{{name: "app", mode: 0o755, content: elfOf(amd64, "/lib64/ld.so")}}}, nil, contents.RuleNoInterpreter, "/lib64/ld.so"},
+		"loaded, as most are":            {[]string{"/app"}, [][]member{{{name: "lib64", target: "usr/lib64"}, {name: "usr/lib64/ld-linux-x86-64.so.2", mode: 0o755, content: program}}, {{name: "app", mode: 0o755, content: elfOf(amd64, "/lib64/ld-linux-x86-64.so.2")}}}, nil, "", ""},
+		"built with glibc, run on musl":  {[]string{"/app"}, [][]member{{{name: "lib/ld-musl-x86_64.so.1", mode: 0o755, content: program}, {name: "app", mode: 0o755, content: elfOf(amd64, "/lib64/ld-linux-x86-64.so.2")}}}, nil, contents.RuleNoInterpreter, "/app needs /lib64/ld-linux-x86-64.so.2 to run"},
+		"what loads it is no program":    {[]string{"/app"}, [][]member{{{name: "lib64/ld.so", mode: 0o644, content: program}, {name: "app", mode: 0o755, content: elfOf(amd64, "/lib64/ld.so")}}}, nil, contents.RuleNoInterpreter, ""},
+		"of 32 bits":                     {[]string{"/app"}, [][]member{{{name: "app", mode: 0o755, content: elfOf(3, "")}}}, nil, contents.RuleProgramForOther, "for 386"},
 		"a script":                       {[]string{"/run.sh"}, [][]member{{{name: "run.sh", mode: 0o755, content: "#! /bin/sh -e\n"}, {name: "bin/sh", mode: 0o755, content: program}}}, nil, "", ""},
 		"a script of Windows":            {[]string{"/run.sh"}, [][]member{{{name: "run.sh", mode: 0o755, content: "#!/bin/sh -e\r\n"}, {name: "bin/sh", mode: 0o755, content: program}}}, nil, "", ""},
 		"a script with CR":               {[]string{"/run.sh"}, [][]member{{{name: "run.sh", mode: 0o755, content: "#!/bin/sh\r\n"}, {name: "bin/sh", mode: 0o755, content: program}}}, nil, contents.RuleNoInterpreter, `"/bin/sh\r"`},
@@ -374,8 +409,8 @@ func TestLayersThatAreTooLargeUncompressed(t *testing.T) {
 func TestLayersThatCannotBeRead(t *testing.T) {
 	i := imageOf(t, []string{"/app"}, []member{{name: "app", mode: 0o755, content: elfOf(amd64, "")}})
 	i.err = &tasuki.Error{Op: "read", Side: tasuki.SideSource, Kind: tasuki.ErrUnavailable}
-	if findings, err := contents.Check(t.Context(), i.Image, tasuki.X86_64, nil, i); !errors.Is(err, tasuki.ErrUnavailable) || findings != nil {
-		t.Errorf("findings %v, error %v", findings, err)
+	if found, err := contents.Check(t.Context(), i.Image, tasuki.X86_64, nil, i); !errors.Is(err, tasuki.ErrUnavailable) || found.Findings != nil {
+		t.Errorf("found %v, error %v", found, err)
 	}
 	i.err = nil
 	clear(i.blobs)

@@ -15,6 +15,7 @@ import (
 	"path"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sync/errgroup"
@@ -26,9 +27,11 @@ import (
 const (
 	// parallelLayers is how many layers are read at the same time.
 	parallelLayers = 4
-	// mostFiles bounds what is kept of an image, at some 200 bytes a file. Large images
-	// with an operating system and a machine-learning framework have 200,000 files.
-	mostFiles = 2_000_000
+	// mostFiles and mostText bound what is kept of an image: its files and directories, and
+	// the bytes of their names and of what they point to. Large images with an operating
+	// system and a machine-learning framework have 200,000 files, with names of 20 bytes.
+	mostFiles = 1_000_000
+	mostText  = 64 << 20
 	// longestPath is Linux's PATH_MAX in bytes: what is longer can be unpacked nowhere.
 	longestPath = 4096
 	// zstdWindow is how many bytes a decoder of zstd may hold: what RFC 8878, 3.1.1.1.2
@@ -39,14 +42,15 @@ const (
 // unpacked is what the layers of an image are, laid over each other.
 type unpacked struct {
 	root     *node
-	whole    bool // nothing is missing in root
+	whole    bool  // nothing is missing in root
+	size     int64 // bytes, as far as they were read
 	findings []tasuki.Finding
 }
 
-// unpack reads the layers of an image, which may have most bytes uncompressed.
-func unpack(ctx context.Context, image tasuki.Image, layers tasuki.Layers, most int64) (unpacked, error) {
+// unpack reads the layers of an image, within limits.
+func unpack(ctx context.Context, image tasuki.Image, layers tasuki.Layers, most limits) (unpacked, error) {
 	u := unpacking{layers: layers, most: most, read: make([]layer, len(image.Layers))}
-	group, ctx := errgroup.WithContext(ctx)
+	group, reading := errgroup.WithContext(ctx)
 	group.SetLimit(parallelLayers)
 	for i, d := range image.Layers {
 		diffID := ""
@@ -54,22 +58,26 @@ func unpack(ctx context.Context, image tasuki.Image, layers tasuki.Layers, most 
 			diffID = image.Facts.RootFS.DiffIDs[i]
 		}
 		group.Go(func() (err error) {
-			u.read[i], err = u.layer(ctx, i+1, d, diffID)
+			u.read[i], err = u.layer(reading, i+1, d, diffID)
 			return err
 		})
 	}
 	err := group.Wait()
 	switch {
 	case errors.Is(err, errTooLarge):
-		return unpacked{findings: []tasuki.Finding{tooLarge()}}, nil
+		return unpacked{size: u.bytes.Load(), findings: []tasuki.Finding{tooLarge()}}, nil
 	case errors.Is(err, errTooMany):
-		return unpacked{findings: []tasuki.Finding{*refuse(RuleTooManyFiles, "Leave files out of the image.",
-			"the image has more than %d files, and is not looked into further", mostFiles)}}, nil
+		return unpacked{size: u.bytes.Load(), findings: []tasuki.Finding{*refuse(RuleTooManyFiles, "Leave files out of the image.",
+			"the image has more than %d files, or more than %d MiB of names, and is not looked into further", most.files, most.text>>20)}}, nil
 	case err != nil:
 		return unpacked{}, err
 	}
-	result := unpacked{root: newDirectory(), whole: true}
-	for _, l := range u.read {
+	result := unpacked{root: newDirectory(), whole: true, size: u.bytes.Load()}
+	for i, l := range u.read {
+		if err := ctx.Err(); err != nil {
+			return unpacked{}, err
+		}
+		u.read[i] = layer{} // what was laid is not held twice
 		result.findings = append(result.findings, l.findings...)
 		if l.root == nil {
 			result.whole = false
@@ -80,13 +88,30 @@ func unpack(ctx context.Context, image tasuki.Image, layers tasuki.Layers, most 
 	return result, nil
 }
 
+// limits are what an image may have, in all layers together.
+type limits struct {
+	bytes int64 // uncompressed
+	files int64 // directories included
+	text  int64 // bytes of names and of what they point to
+}
+
 // unpacking is the reading of several layers.
 type unpacking struct {
-	layers tasuki.Layers
-	most   int64 // bytes, uncompressed
-	read   []layer
-	bytes  atomic.Int64 // uncompressed, of all layers
-	files  atomic.Int64
+	layers  tasuki.Layers
+	most    limits
+	read    []layer
+	bytes   atomic.Int64 // uncompressed
+	content atomic.Int64 // bytes of files, of which an archive holds fewer where they are sparse
+	files   atomic.Int64
+	text    atomic.Int64
+}
+
+// keep counts a file, or what else is kept with that many bytes of text.
+func (u *unpacking) keep(text int) error {
+	if u.files.Add(1) > u.most.files || u.text.Add(int64(text)) > u.most.text {
+		return errTooMany
+	}
+	return nil
 }
 
 var (
@@ -114,7 +139,7 @@ func (u *unpacking) layer(ctx context.Context, number int, d tasuki.Descriptor, 
 		return damaged(number, err), nil
 	}
 	defer stored.Close()
-	from := &source{ctx: ctx, r: stored}
+	from := newSource(ctx, stored)
 	l, err := u.archive(number, from, diffID)
 	switch {
 	case err == nil:
@@ -150,7 +175,7 @@ func (u *unpacking) archive(number int, from *source, diffID string) (layer, err
 		return layer{}, err
 	}
 	defer done()
-	counted := &counter{from: plain, all: &u.bytes, most: u.most}
+	counted := &counter{from: plain, all: &u.bytes, most: u.most.bytes}
 	if diffID != "" {
 		counted.hash = sha256.New()
 	}
@@ -165,10 +190,7 @@ func (u *unpacking) archive(number int, from *source, diffID string) (layer, err
 		if err != nil {
 			return layer{}, err
 		}
-		if u.files.Add(1) > mostFiles {
-			return layer{}, errTooMany
-		}
-		if header.Size > u.most {
+		if header.Size > u.most.bytes || header.Typeflag != tar.TypeLink && u.content.Add(header.Size) > u.most.bytes {
 			return layer{}, errTooLarge // without reading it
 		}
 		name := strings.Trim(header.Name, "/")
@@ -176,10 +198,10 @@ func (u *unpacking) archive(number int, from *source, diffID string) (layer, err
 			outside = header.Name
 			continue
 		}
-		if len(name) > longestPath {
-			return layer{}, fmt.Errorf("it has a path of %d bytes, and Linux knows %d at most", len(name), longestPath)
+		if longest := max(len(name), len(header.Linkname)); longest > longestPath {
+			return layer{}, fmt.Errorf("it has a path of %d bytes, and Linux knows %d at most", longest, longestPath)
 		}
-		if err := l.root.add(path.Clean(name), header, archive); err != nil {
+		if err := l.root.add(path.Clean(name), header, archive, u.keep); err != nil {
 			return layer{}, err
 		}
 	}
@@ -212,14 +234,21 @@ const (
 	opaque   = ".wh..wh..opq"
 )
 
-// add adds a member of a layer's archive to the layer's root.
-func (n *node) add(name string, header *tar.Header, content io.Reader) error {
+// add adds a member of a layer's archive to the layer's root. It asks keep before it
+// keeps something.
+func (n *node) add(name string, header *tar.Header, content io.Reader, keep func(text int) error) error {
 	dir, base := path.Split(name)
 	if name == "." || name == "" {
 		n.mode, n.implied = uint16(header.Mode&0o777), false
 		return nil
 	}
-	parent := n.in(dir)
+	if err := keep(len(base) + len(header.Linkname)); err != nil {
+		return err
+	}
+	parent, err := n.in(dir, keep)
+	if err != nil {
+		return err
+	}
 	switch {
 	case base == opaque:
 		parent.opaque = true
@@ -244,9 +273,13 @@ func (n *node) add(name string, header *tar.Header, content io.Reader) error {
 	case tar.TypeReg:
 		file.kind = regular
 		if file.mode&0o111 != 0 && header.Size > 0 {
-			var err error
 			if file.program, err = readProgram(content); err != nil {
 				return err
+			}
+			if p := file.program; p != nil && p.interpreter != "" {
+				if err := keep(len(p.interpreter)); err != nil {
+					return err
+				}
 			}
 		}
 	case tar.TypeXGlobalHeader:
@@ -258,17 +291,38 @@ func (n *node) add(name string, header *tar.Header, content io.Reader) error {
 	return nil
 }
 
-// source gives a layer's stored bytes until ctx ends, and remembers what it failed of:
-// decoders report it as their own failure.
+// longestQuiet is how long a source may send nothing: longer than registries ask clients
+// to wait, and no reason for a person to wait on.
+const longestQuiet = 2 * time.Minute
+
+// source gives a layer's stored bytes until ctx ends, or nothing has come for long, and
+// remembers what it failed of: decoders report it as their own failure.
 type source struct {
-	ctx context.Context
-	r   io.Reader
-	err error
+	ctx    context.Context
+	stored io.ReadCloser
+	quiet  *time.Timer // closes stored, which ends a read that is under way
+	silent atomic.Bool
+	err    error
+}
+
+func newSource(ctx context.Context, stored io.ReadCloser) *source {
+	s := &source{ctx: ctx, stored: stored}
+	s.quiet = time.AfterFunc(longestQuiet, func() {
+		s.silent.Store(true)
+		_ = stored.Close() // the read says what the matter is
+	})
+	s.quiet.Stop()
+	return s
 }
 
 func (s *source) Read(p []byte) (n int, err error) {
 	if err = s.ctx.Err(); err == nil {
-		n, err = s.r.Read(p)
+		s.quiet.Reset(longestQuiet)
+		n, err = s.stored.Read(p)
+		s.quiet.Stop()
+	}
+	if err != nil && s.silent.Load() {
+		err = &tasuki.Error{Op: "read", Side: tasuki.SideSource, Kind: tasuki.ErrUnavailable, Err: fmt.Errorf("nothing of a layer has come for %s", longestQuiet)}
 	}
 	if err != nil && err != io.EOF {
 		s.err = err

@@ -93,7 +93,8 @@ func readELF(head []byte) *program {
 		}
 		name, err := io.ReadAll(segment.Open())
 		if err == nil {
-			p.interpreter, _, _ = strings.Cut(string(name), "\x00")
+			name, _, _ = bytes.Cut(name, []byte("\x00"))
+			p.interpreter = string(name)
 		}
 	}
 	return p

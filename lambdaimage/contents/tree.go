@@ -33,21 +33,76 @@ type node struct {
 // newDirectory returns a directory as unpacking makes one that is not in the archive.
 func newDirectory() *node { return &node{kind: directory, mode: 0o755, implied: true} }
 
-// in returns the directory of that path below n, made where it is not there.
-func (n *node) in(dir string) *node {
-	for name := range strings.SplitSeq(dir, "/") {
-		if name == "" || name == "." {
+// in returns the directory of that path below n, the root of a layer, made where it is
+// not there. A link of the layer's own on the way is followed, as unpackers do.
+func (n *node) in(dir string, keep func(text int) error) (*node, error) {
+	way := []*node{n}
+	for w := newWalk(dir); w.next(); {
+		at := way[len(way)-1]
+		if w.part == ".." {
+			way = way[:max(1, len(way)-1)]
 			continue
 		}
-		child := n.children[name]
-		if child == nil || child.kind != directory {
+		child := at.children[w.part]
+		switch {
+		case child != nil && child.kind == symlink && w.follow(child.target):
+			if path.IsAbs(child.target) {
+				way = way[:1]
+			}
+			continue
+		case child == nil || child.kind != directory:
+			if err := keep(len(w.part)); err != nil {
+				return nil, err
+			}
 			child = newDirectory()
-			n.put(name, child)
+			at.put(w.part, child)
 		}
-		n = child
+		way = append(way, child)
 	}
-	return n
+	return way[len(way)-1], nil
 }
+
+// walk is a way along a path, part by part, through links.
+type walk struct {
+	part  string
+	left  []string
+	links int
+	steps int
+}
+
+func newWalk(path string) *walk { return &walk{left: strings.Split(path, "/")} }
+
+const (
+	// mostLinks is how many symbolic links may lie on one way (Linux, path_resolution(7)).
+	mostLinks = 40
+	// mostSteps is how many parts one way may have, those of its links included: twice
+	// what a path of PATH_MAX has. The kernel knows no such limit; a way that is longer was
+	// made to take time.
+	mostSteps = longestPath
+)
+
+// next goes to the next part, and reports whether there is one.
+func (w *walk) next() bool {
+	for len(w.left) > 0 && w.steps < mostSteps {
+		w.part, w.left = w.left[0], w.left[1:]
+		if w.steps++; w.part != "" && w.part != "." {
+			return true
+		}
+	}
+	return false
+}
+
+// follow puts what a link points to before what is left, unless there were too many links.
+func (w *walk) follow(target string) bool {
+	if w.links++; w.links > mostLinks {
+		return false
+	}
+	w.left = append(strings.Split(target, "/"), w.left...)
+	return true
+}
+
+// ended reports whether nothing is left of the way.
+func (w *walk) ended() bool { return len(w.left) == 0 }
 
 func (n *node) put(name string, child *node) {
 	if n.children == nil {
@@ -90,27 +145,19 @@ func (n *node) merge(root *node, at string, layer *node) {
 	}
 }
 
-// mostLinks is how many symbolic links may lie on one way (Linux, path_resolution(7)).
-const mostLinks = 40
-
 // find returns what is at a path below n, links followed, or nil. Blocked is a directory
 // on the way that not every user may enter, "" for none.
 func (n *node) find(name string) (found *node, blocked string) {
 	way, names := []*node{n}, []string{""}
-	left, links := strings.Split(name, "/"), 0
-	for len(left) > 0 {
-		part, at := left[0], way[len(way)-1]
-		left = left[1:]
-		switch part {
-		case "", ".":
-			continue
-		case "..":
-			if len(way) > 1 {
-				way, names = way[:len(way)-1], names[:len(names)-1]
-			}
+	w := newWalk(name)
+	for w.next() {
+		at := way[len(way)-1]
+		if w.part == ".." {
+			last := max(1, len(way)-1)
+			way, names = way[:last], names[:last]
 			continue
 		}
-		child := at.children[part]
+		child := at.children[w.part]
 		if child == nil {
 			return nil, ""
 		}
@@ -118,16 +165,18 @@ func (n *node) find(name string) (found *node, blocked string) {
 			blocked = path.Join("/", strings.Join(names, "/"))
 		}
 		if child.kind != symlink {
-			way, names = append(way, child), append(names, part)
+			way, names = append(way, child), append(names, w.part)
 			continue
 		}
-		if links++; links > mostLinks {
+		if !w.follow(child.target) {
 			return nil, ""
 		}
 		if path.IsAbs(child.target) {
 			way, names = way[:1], names[:1]
 		}
-		left = append(strings.Split(child.target, "/"), left...)
+	}
+	if !w.ended() {
+		return nil, ""
 	}
 	return way[len(way)-1], blocked
 }
