@@ -21,6 +21,7 @@ const longestErrorBody = 64 << 10
 type client struct {
 	inner         *auth.Client
 	authorization string // "" to wait for the registry's challenge
+	late          *lateLogin
 }
 
 // Do implements remote.Client. A GET or HEAD that finds nothing is an answer.
@@ -29,7 +30,7 @@ func (c *client) Do(request *http.Request) (*http.Response, error) {
 		request = request.Clone(request.Context())
 		request.Header.Set("Authorization", c.authorization) // inner drops it where a redirect leaves the host
 	}
-	response, err := c.inner.Do(request)
+	response, err := c.send(request)
 	if err != nil {
 		return nil, err
 	}
@@ -38,6 +39,13 @@ func (c *client) Do(request *http.Request) (*http.Response, error) {
 		return response, nil
 	}
 	return unlessError(response)
+}
+
+func (c *client) send(request *http.Request) (*http.Response, error) {
+	if c.late != nil {
+		return c.late.do(c.inner, request)
+	}
+	return c.inner.Do(request)
 }
 
 // bare sends a request without credentials, to where a registry has sent us.

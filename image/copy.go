@@ -3,7 +3,6 @@ package image
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 
 	"github.com/tasuki-dev/tasuki"
 )
@@ -31,8 +30,9 @@ func (p *pusher) tree(ctx context.Context, manifest tasuki.Manifest, tag string,
 	if !manifest.IsIndex() {
 		return p.image(ctx, manifest, tag)
 	}
-	if deepest == 0 {
-		return &sourceFault{failed(tasuki.ErrInvalid, "more than %d indexes lie within each other", deepestIndex)}
+	children, err := listed(manifest, deepest)
+	if err != nil {
+		return &sourceFault{err}
 	}
 	reference := cmp.Or(tag, manifest.Digest.String())
 	if p.ask {
@@ -41,11 +41,7 @@ func (p *pusher) tree(ctx context.Context, manifest tasuki.Manifest, tag string,
 			return err
 		}
 	}
-	var index struct{ Manifests []tasuki.Descriptor }
-	if err := json.Unmarshal(manifest.Bytes, &index); err != nil {
-		return &sourceFault{failed(tasuki.ErrInvalid, "the index %s is not JSON of its form: %s", manifest.Digest.Short(), printable(err.Error()))}
-	}
-	for _, d := range index.Manifests {
+	for _, d := range children {
 		child, err := p.source.at.manifest(ctx, d)
 		if err != nil {
 			return &sourceFault{err}

@@ -3,26 +3,33 @@ package image
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/tasuki-dev/tasuki"
-	"oras.land/oras-go/v2/registry"
-	"oras.land/oras-go/v2/registry/remote/errcode"
 )
 
-// Destination is a repository in a registry, and the tag to copy to. It is to be closed.
+// Destination is where an image is copied to: a tag of a repository in a registry, a
+// layout, or an archive. It is to be closed.
 type Destination struct {
-	name       string // in errors
-	repository string
-	host       string // as a person knows it
-	tag        string // "" for none
-	denied     string // what to do about a denial
-	to         *connection
+	name string // in errors
+	to   receiver
 }
 
-// OpenDestination prepares to copy to what reference names: docker://HOST/NAME:TAG, in
-// ECR with o.Registry, and in any other registry with what docker login has stored for
-// it. It sends nothing. An error is a [*tasuki.Error] of [tasuki.SideImage].
+// receiver is a place that takes images. Its errors are of use to classify.
+type receiver interface {
+	// receive takes a manifest, and all that it lists before it.
+	receive(ctx context.Context, source *Source, manifest tasuki.Manifest, o PushOptions) (Copied, error)
+	// explain says what to do about an error of the receiver's own.
+	explain(err error) error
+	close()
+}
+
+// destinations is how a reference to a destination begins, and what follows.
+const destinations = "docker://HOST/NAME:TAG, oci:DIR:TAG, oci-archive:FILE:TAG or docker-archive:FILE:NAME:TAG"
+
+// OpenDestination prepares to copy to what reference names, in one of the forms in the
+// package's comment. A registry is ECR's with o.Registry, and any other one with what
+// docker login has stored for it, or o has. It sends and writes nothing. An error is a
+// [*tasuki.Error] of [tasuki.SideImage].
 func OpenDestination(reference string, o OpenOptions) (*Destination, error) {
 	d, err := openDestination(reference, o)
 	if err != nil {
@@ -32,137 +39,111 @@ func OpenDestination(reference string, o OpenOptions) (*Destination, error) {
 }
 
 func openDestination(reference string, o OpenOptions) (*Destination, error) {
-	rest, found := strings.CutPrefix(reference, "docker://")
-	if !found {
-		return nil, failed(tasuki.ErrInvalid, "it does not say which registry: give docker://HOST/NAME:TAG")
+	transport, rest, err := splitTransport(reference)
+	if err != nil || transport == "docker-daemon" || transport == "s3" {
+		return nil, failed(tasuki.ErrInvalid, "it does not say where to copy to: give %s", destinations)
 	}
-	named, err := parseRemote(rest)
+	if transport == "docker" {
+		to, err := openRegistry(rest, o)
+		if err != nil {
+			return nil, err
+		}
+		return &Destination{rest, to}, nil
+	}
+	file, pick, err := splitPath(rest)
 	if err != nil {
 		return nil, err
 	}
-	if named.Reference == "latest" && !strings.HasSuffix(rest, ":latest") || strings.Contains(named.Reference, ":") {
-		return nil, failed(tasuki.ErrInvalid, "a copy needs a tag: give docker://HOST/NAME:TAG")
+	if !pick.digest.IsZero() {
+		return nil, failed(tasuki.ErrInvalid, "a copy has the digest of what is copied: give a tag, or nothing")
 	}
-	to, err := connect(named, o)
+	var to receiver
+	switch transport {
+	case "oci":
+		to, err = newToLayout(file, pick.tag)
+	case "oci-archive":
+		to, err = newToArchive(file, pick.tag)
+	default:
+		to, err = newToDockerArchive(file, pick.tag)
+	}
 	if err != nil {
 		return nil, err
 	}
-	d := &Destination{name: rest, repository: named.Repository, host: named.Registry, tag: named.Reference, denied: ecrActions, to: to}
-	if o.Registry == nil {
-		d.denied = o.loginHint(named.Registry)
-	}
-	return d, nil
+	return &Destination{reference, to}, nil
 }
 
-// destination returns the repository by that name on r. The canonical AWS host in name
-// is not where the bytes go when the registry is a local one.
-func (r Registry) destination(name tasuki.Repository, tag tasuki.Tag) (*Destination, error) {
-	d := &Destination{name: name.String(), repository: name.Name(), host: name.Host(), tag: tag.String(), denied: ecrActions}
-	if d.tag != "" {
-		d.name += ":" + d.tag
-	}
-	if name.IsZero() {
-		return nil, d.failed(failed(tasuki.ErrInvalid, "a push needs a repository"))
-	}
-	to, err := connect(registry.Reference{Registry: r.Host, Repository: name.Name()}, OpenOptions{Registry: &r, Transport: r.Transport, NoDockerLogin: true})
-	if err != nil {
-		return nil, d.failed(err)
-	}
-	d.to = to
-	return d, nil
-}
-
-// String returns the destination without its transport.
+// String returns the destination as it was given; a registry's without docker://.
 func (d *Destination) String() string { return d.name }
 
 // Close closes idle connections.
 func (d *Destination) Close() error {
-	d.to.idle()
+	d.to.close()
 	return nil
 }
 
 // Push copies image, which source's Inspect returned, as [Registry.Push] does.
 func (d *Destination) Push(ctx context.Context, source *Source, image tasuki.Image, o PushOptions) (Copied, error) {
-	return d.deliver(ctx, source, o, func(p *pusher) (tasuki.Digest, error) {
+	return d.deliver(ctx, source, o, func() (tasuki.Manifest, error) {
 		manifest, err := newManifest(image.Manifest.Bytes, image.Manifest.MediaType, image.Manifest.Digest)
-		if err != nil {
-			return tasuki.Digest{}, &sourceFault{err}
+		if err == nil && manifest.IsIndex() {
+			err = failed(tasuki.ErrInvalid, "the manifest %s is an index, and Lambda runs images", manifest.Digest.Short())
 		}
-		return manifest.Digest, p.image(ctx, manifest, d.tag)
+		return manifest, err
 	})
 }
 
-// CopyImage copies the image that source names, as [Registry.Push] does; of an index,
-// the one for arch, and where arch is "", the only one for linux.
+// CopyImage copies the image that source names; of an index, the one for arch, and where
+// arch is "", the only one for linux. Into a registry it does as [Registry.Push].
+//
+// A layout is merged with what is in it already: the tag's former image stays, without
+// its tag. An archive takes the place of a file by its name. Either is whole or not there,
+// whenever the copy ends, and a copy that is made again goes on with the blobs that a
+// layout has. What is there already is read, and what does not have its digest replaced.
 func (d *Destination) CopyImage(ctx context.Context, source *Source, arch tasuki.Architecture, o PushOptions) (Copied, error) {
-	return d.deliver(ctx, source, o, func(p *pusher) (tasuki.Digest, error) {
+	return d.deliver(ctx, source, o, func() (tasuki.Manifest, error) {
 		root, err := source.at.root(ctx)
 		if err != nil {
-			return tasuki.Digest{}, &sourceFault{err}
+			return tasuki.Manifest{}, err
 		}
-		manifest, err := source.child(ctx, root, arch)
-		if err != nil {
-			return tasuki.Digest{}, &sourceFault{err}
-		}
-		return manifest.Digest, p.image(ctx, manifest, d.tag)
+		return source.child(ctx, root, arch)
 	})
 }
 
 // Copy copies what source names, an image or an index with all that it lists, as
-// [Registry.Copy] does.
+// [Registry.Copy] and [Destination.CopyImage] do.
 func (d *Destination) Copy(ctx context.Context, source *Source, o PushOptions) (Copied, error) {
-	return d.deliver(ctx, source, o, func(p *pusher) (tasuki.Digest, error) {
-		root, err := source.at.root(ctx)
-		if err != nil {
-			return tasuki.Digest{}, &sourceFault{err}
-		}
-		return root.Digest, p.tree(ctx, root, d.tag, deepestIndex)
-	})
+	return d.deliver(ctx, source, o, func() (tasuki.Manifest, error) { return source.at.root(ctx) })
 }
 
-// deliver lets push do its work, and says on which side it failed.
-func (d *Destination) deliver(ctx context.Context, source *Source, o PushOptions, push func(*pusher) (tasuki.Digest, error)) (Copied, error) {
-	p := newPusher(source, d.to, o)
-	before := d.to.requests.n.Load()
-	digest, err := push(p)
-	copied := Copied{Digest: digest, Sent: p.sent.Load(), Mounted: p.mounted.Load(), Present: p.present.Load(), Requests: d.to.requests.n.Load() - before}
+// deliver copies what choose finds in the source, and says on which side it failed.
+func (d *Destination) deliver(ctx context.Context, source *Source, o PushOptions, choose func() (tasuki.Manifest, error)) (Copied, error) {
+	manifest, err := choose()
+	if err != nil {
+		return Copied{}, d.blame(ctx, source, &sourceFault{err})
+	}
+	copied, err := d.to.receive(ctx, source, manifest, o)
 	if at, ok := source.at.(*remoteImage); ok {
 		copied.Requests += at.requests.n.Load()
 	}
-	var fromSource *sourceFault
-	switch {
-	case err == nil:
-		return copied, nil
-	case errors.As(err, &fromSource) && ctx.Err() == nil:
-		return copied, sourceError("read", source.name, fromSource.error)
+	if err != nil {
+		return copied, d.blame(ctx, source, err)
 	}
-	return copied, d.failed(d.explain(err))
+	return copied, nil
+}
+
+// blame says on which side err happened.
+func (d *Destination) blame(ctx context.Context, source *Source, err error) error {
+	var fromSource *sourceFault
+	if errors.As(err, &fromSource) && ctx.Err() == nil {
+		return sourceError("read", source.name, fromSource.error)
+	}
+	return d.failed(d.to.explain(err))
 }
 
 func (d *Destination) failed(err error) error {
-	return newError("push", tasuki.SideImage, d.name, err)
-}
-
-// ecrActions is what to do about a denial of ECR's.
-const ecrActions = "Allow the caller ecr:GetAuthorizationToken, and on the repository ecr:BatchGetImage, ecr:BatchCheckLayerAvailability, ecr:InitiateLayerUpload, ecr:UploadLayerPart, ecr:CompleteLayerUpload and ecr:PutImage."
-
-// explain says what to do about the destination's refusal.
-func (d *Destination) explain(err error) error {
-	f := *classify(err)
-	switch {
-	case f.kind == tasuki.ErrConflict:
-		f.hint = "The tag " + d.tag + " names another image, and is immutable: release under a tag of its own, such as the commit hash."
-	case f.kind == tasuki.ErrMissing && lacksRepository(err):
-		f.text = "the repository " + d.repository + " does not exist in " + d.host
-		f.hint = "Deploy the infra side first, which creates the repository, or check the repository's name."
-	case f.kind == tasuki.ErrDenied:
-		f.hint = d.denied
+	op := "push"
+	if _, isRegistry := d.to.(*toRegistry); !isRegistry {
+		op = "write"
 	}
-	return &f
-}
-
-// lacksRepository reports whether a registry answered that there is no repository.
-func lacksRepository(err error) bool {
-	var answer *responseError
-	return errors.As(err, &answer) && (answer.code == errcode.ErrorCodeNameUnknown || answer.code == "")
+	return newError(op, tasuki.SideImage, d.name, err)
 }

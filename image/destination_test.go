@@ -14,11 +14,19 @@ import (
 func TestOpenDestinationRefuses(t *testing.T) {
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
 	for reference, word := range map[string]string{
-		"oci:dir":                                   "which registry",
-		"docker://":                                 "not the name of an image",
-		"docker://registry.example/app":             "needs a tag",
-		"docker://registry.example/App:v1":          "not the name of an image",
-		"docker://me:s3cret@registry.example/app:1": "without a user name",
+		"app:v1":                  "does not say where to copy to",
+		"docker-daemon:app:v1":    "does not say where to copy to",
+		"s3://bucket/key":         "does not say where to copy to",
+		"oci:":                    "does not say where to copy to",
+		"oci:dir:":                "empty",
+		"oci:dir:.v1":             "not a tag",
+		"oci-archive:file:a--":    "not a tag",
+		"docker-archive:file:App": "not the name of an image",
+		"docker-archive:file:app@" + tasuki.DigestOf(nil).String(): "a copy has the digest",
+		"docker://":                                                      "does not say where to copy to",
+		"docker://registry.example/app":                                  "needs a tag",
+		"docker://registry.example/App:v1":                               "not the name of an image",
+		"docker://me:s3cret@registry.example/app:1":                      "without a user name",
 		"docker://registry.example/app@" + tasuki.DigestOf(nil).String(): "needs a tag",
 	} {
 		_, err := image.OpenDestination(reference, image.OpenOptions{})

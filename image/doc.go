@@ -11,9 +11,10 @@
 //	s3://BUCKET/KEY[:TAG|@DIGEST]      an archive of either kind in Amazon S3
 //
 // [Memory] makes a source of an image that the program brings along. A [Source]
-// is read with [Source.Inspect] and copied with [Registry.Push], or to any other
-// registry with [Destination.Copy]; [Release] binds source and registry together as a
-// [tasuki.ImageSource].
+// is read with [Source.Inspect] and copied with [Registry.Push]; [Release] binds source
+// and registry together as a [tasuki.ImageSource]. [OpenDestination] takes docker://,
+// oci:, oci-archive: and docker-archive:, with a tag or a name and no digest, to copy to
+// with [Destination.Copy].
 //
 // Nothing that is read is trusted. Every manifest and blob must have the digest
 // that led to it, which the destination sees to for blobs that go from registry to

@@ -19,6 +19,7 @@ import (
 	"strings"
 	"sync"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/tasuki-dev/tasuki"
 	"golang.org/x/sync/errgroup"
 )
@@ -61,6 +62,48 @@ const (
 	// mostLayers bounds the work that a hostile manifest.json can ask for.
 	mostLayers = 1000
 )
+
+// openSaved opens the image that pick names in what docker save wrote. Since version 25
+// that is a layout as well, with the digests that the engine would push; but where layers
+// are not compressed in it, as Docker Engine's own store keeps them, they are compressed
+// here, and a manifest is made of them. buildx writes an archive for Docker without a
+// manifest.json where the image has attestations.
+func openSaved(ctx context.Context, a *archive, pick selector) (store, error) {
+	_, isDockers := a.members["manifest.json"]
+	if _, isLayout := a.members[ocispec.ImageLayoutFile]; isLayout {
+		at, err := openLayout(a, pick)
+		if err == nil && (!isDockers || at.compressed(ctx)) {
+			return at, nil
+		}
+		if !isDockers {
+			return nil, err
+		}
+	}
+	return openDockerArchive(a, pick)
+}
+
+// compressed reports whether the image that was chosen has no layer that is a plain tar
+// archive. Of an index this is true: only stores that keep what was pulled or built as it
+// was have indexes.
+func (l *layout) compressed(ctx context.Context) bool {
+	root, err := l.root(ctx)
+	if err != nil {
+		return false
+	}
+	if root.IsIndex() {
+		return true
+	}
+	_, layers, err := parts(root)
+	if err != nil {
+		return false
+	}
+	for _, layer := range layers {
+		if strings.HasSuffix(layer.MediaType, ".tar") {
+			return false
+		}
+	}
+	return true
+}
 
 // openDockerArchive chooses the image that pick names in the archive of f.
 func openDockerArchive(f files, pick selector) (*dockerArchive, error) {

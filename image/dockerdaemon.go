@@ -45,7 +45,11 @@ func openDaemon(ctx context.Context, name string) (store, error) {
 	if err != nil {
 		return nil, err
 	}
-	at, err := openExported(ctx, s)
+	a, err := newArchive(ctx, s, s.size, s)
+	var at store
+	if err == nil {
+		at, err = openSaved(ctx, a, selector{})
+	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -187,50 +191,6 @@ func (e *engine) refused(response *http.Response, name string) error {
 		return failed(tasuki.ErrUnavailable, "the engine at %s does not give the image: %s", e.address, redact(printable(body.Message)))
 	}
 	return &responseError{server: "the engine at " + e.address, status: response.StatusCode, message: body.Message}
-}
-
-// openExported opens the image that an engine sent. A layout has the digests that the
-// engine would push; but where layers are not compressed in it, as Docker Engine's own
-// store keeps them, they are compressed here, and a manifest is made of them.
-func openExported(ctx context.Context, s *spool) (store, error) {
-	a, err := newArchive(ctx, s, s.size, s)
-	if err != nil {
-		return nil, err
-	}
-	_, isDockers := a.members["manifest.json"]
-	if _, isLayout := a.members["oci-layout"]; isLayout {
-		at, err := openLayout(a, selector{})
-		if err == nil && (!isDockers || at.compressed(ctx)) {
-			return at, nil
-		}
-		if !isDockers {
-			return nil, err
-		}
-	}
-	return openDockerArchive(a, selector{})
-}
-
-// compressed reports whether the image that was chosen has no layer that is a plain tar
-// archive. Of an index this is true: only stores that keep what was pulled or built as it
-// was have indexes.
-func (l *layout) compressed(ctx context.Context) bool {
-	root, err := l.root(ctx)
-	if err != nil {
-		return false
-	}
-	if root.IsIndex() {
-		return true
-	}
-	_, layers, err := parts(root)
-	if err != nil {
-		return false
-	}
-	for _, layer := range layers {
-		if strings.HasSuffix(layer.MediaType, ".tar") {
-			return false
-		}
-	}
-	return true
 }
 
 // spool is a temporary file of its own, which nobody else can open.

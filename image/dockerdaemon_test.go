@@ -249,3 +249,25 @@ func TestImageThatDockerBuilt(t *testing.T) {
 	}
 	to.pull(t, "r1")
 }
+
+// The image was built by BuildKit 0.34.2 for two platforms, with provenance, and loaded
+// and saved by Docker Engine (moby v2.0.0-beta.15) with containerd's store: its
+// manifest.json names the image of one platform alone, and the layout has them all.
+func TestImageThatContainerdKept(t *testing.T) {
+	const file = "testdata/docker-save-29-containerd.tar"
+	startEngine(t, sends(must(os.ReadFile(file))))
+	for _, reference := range []string{"docker-daemon:example/tiny:v1", "docker-archive:" + file, "docker-archive:" + file + ":example/tiny:v1", "oci-archive:" + file + ":v1"} {
+		source := must(image.Open(t.Context(), reference, image.OpenOptions{}))
+		defer source.Close()
+		_, built := inspect(t, buildkitAttested)
+		for _, arch := range []tasuki.Architecture{tasuki.X86_64, tasuki.ARM64} {
+			found, err := source.Inspect(t.Context(), arch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if found.Index != built.Index || found.Facts.Architecture != arch.OCI() || arch == tasuki.ARM64 && found.Digest() != built.Digest() {
+				t.Errorf("%s on %s is %s of %s, want %s of %s", reference, arch, found.Digest(), found.Index, built.Digest(), built.Index)
+			}
+		}
+	}
+}

@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/zstd"
 	"github.com/tasuki-dev/tasuki"
@@ -107,12 +111,58 @@ func TestManifestThatLiesAboutSizes(t *testing.T) {
 			if slices.ContainsFunc(to.take(), func(request string) bool { return request == "PUT /v2/orders/manifests/r1" }) {
 				t.Error("the manifest was pushed")
 			}
+			rule := contents.RuleDamagedLayer
+			if found.Size() > lambdaimage.MaxSize {
+				rule = lambdaimage.RuleTooLarge // which needs no reading
+			}
 			read, err := contents.Check(t.Context(), found, tasuki.ARM64, nil, source)
-			findings := read.Findings
-			if err != nil || len(findings) != 1 || findings[0].Rule != contents.RuleDamagedLayer {
+			findings := append(read.Findings, lambdaimage.Check(found, tasuki.ARM64)...)
+			if err != nil || len(findings) != 1 || findings[0].Rule != rule {
 				t.Errorf("findings %v, error %v", findings, err)
 			}
 		})
+	}
+}
+
+// A layer with a file outside of its root is copied as it is, because nothing is unpacked,
+// and found by who looks into layers.
+func TestLayerWithAPathOutsideTheRoot(t *testing.T) {
+	content := tarOf(t, entry{name: "bootstrap", content: []byte("program")}, entry{name: "../../etc/passwd", content: []byte("x")})
+	layer := must(tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }, tarball.WithMediaType(types.OCILayer)))
+	reference := "oci:" + writeLayout(t, []string{"v1"}, must(mutate.AppendLayers(randomImage(t, "arm64", 100, 1), layer)))
+	if findings := pushAndPull(t, reference); len(findings) != 0 {
+		t.Errorf("findings %v", findings)
+	}
+	source, found := inspect(t, reference)
+	read, err := contents.Check(t.Context(), found, tasuki.ARM64, nil, source)
+	if err != nil || !slices.ContainsFunc(read.Findings, func(f tasuki.Finding) bool { return f.Rule == contents.RulePathOutside }) {
+		t.Errorf("findings %v, error %v", read.Findings, err)
+	}
+}
+
+// An archive that was cut off anywhere is refused, or its image's copy is.
+func TestTruncatedArchives(t *testing.T) {
+	dir := writeLayout(t, []string{"v1"}, randomImage(t, "arm64", 3000, 2))
+	source, _ := inspect(t, "oci:"+dir)
+	for _, transport := range []string{"oci-archive:", "docker-archive:"} {
+		file := filepath.Join(t.TempDir(), "whole.tar")
+		copied(t, source, transport+file, tasuki.ARM64)
+		whole := must(os.ReadFile(file))
+		for end := 0; end < len(whole)-3*512; end += 509 { // the last two blocks are zeros, and some before
+			cut := filepath.Join(t.TempDir(), "cut.tar")
+			if err := os.WriteFile(cut, whole[:end], 0o600); err != nil {
+				t.Fatal(err)
+			}
+			from, err := image.Open(t.Context(), transport+cut, image.OpenOptions{})
+			if err == nil {
+				_, err = copyTo(t, from, "oci:"+filepath.Join(t.TempDir(), "copy"), tasuki.ARM64)
+				from.Close()
+			}
+			var e *tasuki.Error
+			if !errors.As(err, &e) || e.Side != tasuki.SideSource || !errors.Is(err, tasuki.ErrInvalid) && !errors.Is(err, tasuki.ErrMissing) {
+				t.Errorf("%s of %d of %d bytes: %v", transport, end, len(whole), err)
+			}
+		}
 	}
 }
 

@@ -48,6 +48,9 @@ func randomImage(t testing.TB, arch string, layerSize int64, layers int) v1.Imag
 	img := must(random.Image(layerSize, int64(layers)))
 	config := must(img.ConfigFile()).DeepCopy()
 	config.OS, config.Architecture, config.Config.Cmd = "linux", arch, []string{"/bootstrap"}
+	if arch == "unknown" { // an attestation
+		config.OS = arch
+	}
 	img = must(mutate.ConfigFile(img, config))
 	return mutate.ConfigMediaType(mutate.MediaType(img, types.OCIManifestSchema1), types.OCIConfigJSON)
 }

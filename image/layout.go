@@ -112,9 +112,14 @@ func (l *layout) manifest(ctx context.Context, d tasuki.Descriptor) (tasuki.Mani
 }
 
 func (l *layout) blob(_ context.Context, d tasuki.Descriptor) (io.ReadCloser, error) {
-	r, _, err := l.open("blobs/" + strings.Replace(d.Digest.String(), ":", "/", 1))
+	r, _, err := l.open(blobPath(d.Digest))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, failed(tasuki.ErrMissing, "the layout lacks the blob %s", d.Digest.Short())
 	}
 	return r, err
+}
+
+// blobPath returns where a layout has a blob.
+func blobPath(digest tasuki.Digest) string {
+	return "blobs/" + strings.Replace(digest.String(), ":", "/", 1)
 }

@@ -2,9 +2,14 @@ package image
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -68,6 +73,39 @@ func TestRetryAfter(t *testing.T) {
 		if got := retryAfter(http.Header{"Retry-After": {value}}, now); got != want {
 			t.Errorf("Retry-After %q is %v, want %v", value, got, want)
 		}
+	}
+}
+
+// Without a variable an engine is where Docker and Podman put its socket, in the order of
+// sockets; that of Podman without root is in XDG_RUNTIME_DIR.
+func TestDefaultSockets(t *testing.T) {
+	dir, err := os.MkdirTemp("", "engine") // a socket's path has 107 bytes at most
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	for variable, value := range map[string]string{"DOCKER_HOST": "", "CONTAINER_HOST": "", "HOME": dir, "XDG_RUNTIME_DIR": dir} {
+		t.Setenv(variable, value)
+	}
+	own := filepath.Join(dir, "podman", "podman.sock")
+	if err := os.Mkdir(filepath.Dir(own), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("unix", own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	e, err := findEngine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "unix://" + own
+	if info, err := os.Stat("/var/run/docker.sock"); err == nil && info.Mode().Type() == fs.ModeSocket {
+		want = "unix:///var/run/docker.sock"
+	}
+	if e.address != want {
+		t.Errorf("the engine is at %s, want %s", e.address, want)
 	}
 }
 
@@ -169,5 +207,46 @@ func FuzzManifest(f *testing.F) {
 		_, _ = choose(b, selector{tag: "v1"})
 		_, _ = chooseEntry(b, selector{tag: "v1"})
 		_, _ = Memory("fuzz", m, nil).Inspect(t.Context(), tasuki.ARM64)
+	})
+}
+
+// Whatever a layout's index.json has, it is refused, or an image is added to it and all
+// else is kept.
+func FuzzLayoutIndex(f *testing.F) {
+	for _, seed := range []string{`null`, `{}`, `[]`, `{"manifests":null}`, `{"manifests":[null,1,{"digest":"x"}],"more":{"a":1}}`, `{"manifests":[{"annotations":{"org.opencontainers.image.ref.name":"v1"}}]}`} {
+		f.Add(seed)
+	}
+	root := tasuki.Manifest{Digest: tasuki.DigestOf([]byte("root")), MediaType: tasuki.MediaTypeOCIManifest, Bytes: []byte("root")}
+	f.Fuzz(func(t *testing.T, before string) {
+		l := &toLayout{t.TempDir(), "v1"}
+		file := l.path("index.json")
+		if err := errors.Join(os.WriteFile(file, []byte(before), 0o600), os.Mkdir(l.path(unfinished), 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		err := l.list(root)
+		after, readErr := os.ReadFile(file)
+		if readErr != nil {
+			t.Fatal(readErr)
+		}
+		if err != nil {
+			if string(after) != before {
+				t.Errorf("%q is refused and became %q", before, after)
+			}
+			return
+		}
+		found, err := choose(after, selector{tag: "v1"})
+		var old, now map[string]json.RawMessage
+		if unmarshalErr := errors.Join(json.Unmarshal([]byte(before), &old), json.Unmarshal(after, &now)); unmarshalErr != nil {
+			t.Fatal(unmarshalErr)
+		}
+		// What was there may be what choose refuses; what was added is not.
+		if err == nil && found.Digest != root.Digest {
+			t.Errorf("%q became %q: v1 is %s, %v", before, after, found.Digest, err)
+		}
+		for key := range old {
+			if _, kept := now[key]; !kept {
+				t.Errorf("%q became %q: %s is lost", before, after, key)
+			}
+		}
 	})
 }

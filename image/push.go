@@ -5,8 +5,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -131,8 +129,7 @@ func (p *pusher) unlessThere(ctx context.Context, err error, manifest tasuki.Man
 	return err
 }
 
-// blobsOf returns the blobs of an image, each once, largest first, so that the
-// last to end is not the one that takes longest.
+// blobsOf returns the blobs of an image, each once, largest first.
 func blobsOf(manifest tasuki.Manifest) ([]tasuki.Descriptor, error) {
 	if manifest.IsIndex() {
 		return nil, failed(tasuki.ErrInvalid, "the manifest %s is an index, and Lambda runs images", manifest.Digest.Short())
@@ -141,11 +138,7 @@ func blobsOf(manifest tasuki.Manifest) ([]tasuki.Descriptor, error) {
 	if err != nil {
 		return nil, err
 	}
-	blobs := append([]tasuki.Descriptor{config}, layers...)
-	slices.SortStableFunc(blobs, func(a, b tasuki.Descriptor) int {
-		return cmp.Or(cmp.Compare(b.Size, a.Size), strings.Compare(a.Digest.String(), b.Digest.String()))
-	})
-	return slices.CompactFunc(blobs, func(a, b tasuki.Descriptor) bool { return a.Digest == b.Digest }), nil
+	return eachOnce(append([]tasuki.Descriptor{config}, layers...)), nil
 }
 
 // pusher pushes from one source to one repository.
@@ -197,6 +190,14 @@ func (p *pusher) digestOf(ctx context.Context, reference string) (digest tasuki.
 // copyBlobs copies the blobs that the registry lacks; all of them, by sending them,
 // where force is set.
 func (p *pusher) copyBlobs(ctx context.Context, blobs []tasuki.Descriptor, force bool) error {
+	return atOnce(ctx, blobs, func(ctx context.Context, blob tasuki.Descriptor, streams int) error {
+		return p.copyBlob(ctx, blob, streams, force)
+	})
+}
+
+// atOnce calls do for each blob, for as many of them at the same time as their sizes
+// allow, with the number of streams to read each in.
+func atOnce(ctx context.Context, blobs []tasuki.Descriptor, do func(ctx context.Context, blob tasuki.Descriptor, streams int) error) error {
 	var total int64
 	for _, blob := range blobs {
 		total += blob.Size
@@ -206,7 +207,8 @@ func (p *pusher) copyBlobs(ctx context.Context, blobs []tasuki.Descriptor, force
 	for _, blob := range blobs {
 		streams := 1
 		if blob.Size >= worthRanges {
-			streams = max(1, int(float64(mostStreams)*float64(blob.Size)/float64(total)))
+			// Sizes that a manifest makes up may add up to anything.
+			streams = min(max(1, int(float64(mostStreams)*float64(blob.Size)/float64(total))), mostStreams)
 		}
 		weight := int64(1)
 		if blob.Size > smallBlob {
@@ -218,7 +220,7 @@ func (p *pusher) copyBlobs(ctx context.Context, blobs []tasuki.Descriptor, force
 		}
 		group.Go(func() error {
 			defer room.Release(weight)
-			return p.copyBlob(ctx, blob, streams, force)
+			return do(ctx, blob, streams)
 		})
 	}
 	return group.Wait()

@@ -91,6 +91,9 @@ func connect(reference registry.Reference, o OpenOptions) (*connection, error) {
 		inner.BlockedRealmPrefixes = []netip.Prefix{}
 	}
 	c := &client{inner: inner, authorization: authorization}
+	if o.LateLogin != nil {
+		c.late = &lateLogin{host: reference.Host(), ask: o.LateLogin}
+	}
 	repository := &remote.Repository{
 		Client:             c,
 		Reference:          reference,

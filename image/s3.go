@@ -53,13 +53,7 @@ func openS3(ctx context.Context, reference string, o OpenOptions) (store, error)
 	if err != nil {
 		return nil, errors.Join(err, object.Close())
 	}
-	// docker save has written both since version 25; the layout has the true digests.
-	var at store
-	if _, isLayout := a.members["oci-layout"]; isLayout {
-		at, err = openLayout(a, pick)
-	} else {
-		at, err = openDockerArchive(a, pick)
-	}
+	at, err := openSaved(ctx, a, pick)
 	if err != nil {
 		return nil, errors.Join(err, a.close())
 	}

@@ -23,6 +23,10 @@ type OpenOptions struct {
 	// login has stored for it, or for nobody where NoDockerLogin is set.
 	Username, Password string
 	NoDockerLogin      bool // docker login's store is not looked at: nobody has logged in
+	// LateLogin gives credentials for a registry that serves everybody, up to a limit: it
+	// is called once at most, when the registry refuses or throttles who has none, and
+	// where it fails, or its credentials do, the registry's answer counts. Nil for nobody.
+	LateLogin func(ctx context.Context) (username, password string, err error)
 	// Registry is where a docker:// source is reached, and with what, in place of the
 	// host that the reference names: ECR, whose name is not always its address. Nil
 	// for what the reference says.
@@ -110,7 +114,7 @@ func openFile(ctx context.Context, transport, file string, pick selector) (store
 	if transport == "oci-archive" {
 		at, err = openLayout(f, pick)
 	} else {
-		at, err = openDockerArchive(f, pick)
+		at, err = openSaved(ctx, f, pick)
 	}
 	if err != nil {
 		f.close()

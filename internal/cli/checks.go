@@ -21,14 +21,14 @@ func smokeTests(files, expectations []string) ([]tasuki.SmokeTest, error) {
 	}
 	var tests []tasuki.SmokeTest
 	for i, file := range files {
-		payload, err := readJSON(file)
+		payload, err := readJSON("--smoke", file)
 		if err != nil {
 			return nil, err
 		}
 		test := tasuki.SmokeTest{Name: filepath.Base(file), Payload: payload}
 		if len(expectations) > 0 {
 			if name, isFile := strings.CutPrefix(expectations[i], "@"); isFile {
-				if test.Expect, err = readJSON(name); err != nil {
+				if test.Expect, err = readJSON("--expect", name); err != nil {
 					return nil, err
 				}
 			} else if test.Expect = []byte(expectations[i]); !json.Valid(test.Expect) {
@@ -40,13 +40,14 @@ func smokeTests(files, expectations []string) ([]tasuki.SmokeTest, error) {
 	return tests, nil
 }
 
-func readJSON(file string) ([]byte, error) {
+// readJSON reads the file that a flag names.
+func readJSON(flag, file string) ([]byte, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return nil, &usageError{err}
+		return nil, usage("%s: %w", flag, err)
 	}
 	if !json.Valid(b) {
-		return nil, usage("%s is not JSON", file)
+		return nil, usage("%s: %s is not JSON", flag, file)
 	}
 	return b, nil
 }
@@ -63,7 +64,11 @@ func (s *session) gate(command string) func(context.Context, tasuki.Candidate) e
 		cmd.Stdin = bytes.NewReader(nil)
 		cmd.Stdout, cmd.Stderr = s.streams.Err, s.streams.Err
 		cmd.WaitDelay = time.Second
-		if err := cmd.Run(); err != nil {
+		err := cmd.Run()
+		if err != nil && ctx.Err() != nil { // what ended it is no verdict
+			err = context.Cause(ctx)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", command, err)
 		}
 		return nil

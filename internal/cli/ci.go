@@ -34,7 +34,11 @@ func tagOrCommit(flag, commit string) (tasuki.Tag, error) {
 		if commit == "" {
 			return tasuki.Tag{}, usage("which tag? give --tag, or run this in a git repository or a CI job that says its commit")
 		}
-		flag = commit[:min(tagLength, len(commit))]
+		tag, err := tasuki.ParseTag(commit[:min(tagLength, len(commit))])
+		if err != nil {
+			return tag, usage("the commit, as CI or git says it, is %q, of which no tag can be made: give --tag", commit)
+		}
+		return tag, nil
 	}
 	tag, err := tasuki.ParseTag(flag)
 	if err != nil {

@@ -6,9 +6,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/alecthomas/kong"
 	"github.com/tasuki-dev/tasuki"
@@ -42,7 +45,7 @@ type grammar struct {
 	Doctor    doctorCommand    `cmd:"" help:"Look for what will go wrong: with the release, its image, its repository."`
 	History   historyCommand   `cmd:"" help:"Show what was registered before, by whom."`
 	Contract  contractCommand  `cmd:"" help:"Show the handoff's contract, or write it."`
-	Copy      copyCommand      `cmd:"" help:"Copy an image into a registry, its bytes verbatim."`
+	Copy      copyCommand      `cmd:"" help:"Copy an image into a registry, a layout or an archive, its bytes verbatim."`
 	Policy    policyCommand    `cmd:"" help:"Print the IAM policy that a side of the handoff needs."`
 	Local     localCommand     `cmd:"" help:"Run the embedded AWS-compatible endpoint, or a command against it."`
 	Demo      demoCommand      `cmd:"" help:"Run the whole relay on the local endpoint, narrated."`
@@ -61,6 +64,11 @@ type Streams struct {
 
 // Main runs the command that args name, and returns the process's exit code.
 func Main(ctx context.Context, args []string, streams Streams) int {
+	// A reader that has gone, as head does, is no reason to die in the middle of a
+	// release: writing to it fails from now on, and nothing else.
+	gone := make(chan os.Signal, 1)
+	signal.Notify(gone, syscall.SIGPIPE)
+	defer signal.Stop(gone)
 	return Run(ctx, args, streams, awsbackend.Options{})
 }
 
@@ -78,30 +86,93 @@ func Run(ctx context.Context, args []string, streams Streams, backend awsbackend
 	if err != nil {
 		panic(err) // the grammar above is wrong
 	}
-	parsed, err := parser.Parse(args)
+	parsed, err := parser.Parse(fromHabit(args))
 	if exited >= 0 { // --help
 		return exited
 	}
+	if errors.Is(err, syscall.EPIPE) { // so much of the help was enough
+		return exitDone
+	}
 	if err != nil {
-		p := &printer{streams: streams, format: "text"}
-		p.failed(usage("%v", err))
+		p := &printer{streams: streams, format: formatOf(args)}
+		p.failed(misread(err))
 		return exitUsage
 	}
 	p := &printer{streams: streams, format: g.Output, debug: g.Debug, bars: newBars(streams.Err, os.Getenv)}
 	defer p.bars.clear()
 	if g.Output == "flat" && !strings.HasPrefix(parsed.Command(), "resolve") {
 		p.format = "text"
-		p.failed(usage("--output flat is for resolve only; %s has text and json", parsed.Command()))
+		p.failed(usage("--output flat is for resolve only; %s has text and json", parsed.Selected().Name))
 		return exitUsage
 	}
 	backend.Region, backend.Profile = cmp.Or(g.Region, backend.Region), cmp.Or(g.Profile, backend.Profile)
 	backend.Unpaced = backend.Unpaced || !g.Pace
 	session := &session{ctx: ctx, region: g.Region, options: backend, printer: p}
 	if err := parsed.Run(session); err != nil {
-		p.failed(err)
+		p.failed(interrupted(ctx, err))
 		return exitCode(err)
 	}
 	return exitDone
+}
+
+// fromHabit puts what people type from habit in the grammar's words.
+func fromHabit(args []string) []string {
+	switch {
+	case len(args) > 0 && args[0] == "help":
+		return append(args[1:len(args):len(args)], "--help")
+	case len(args) == 1 && args[0] == "--version":
+		return []string{"version"}
+	}
+	return args
+}
+
+// formatOf returns the format that args ask for, where they could not be parsed as a
+// whole: whoever asked for JSON gets the failure as JSON, too.
+func formatOf(args []string) string {
+	for i, arg := range args {
+		switch {
+		case arg == "--":
+			return "text"
+		case arg == "--output=json", arg == "--output" && i+1 < len(args) && args[i+1] == "json":
+			return "json"
+		}
+	}
+	return "text"
+}
+
+// misread returns the usage error for a command line that does not fit the grammar,
+// and says where the right one is found.
+func misread(err error) error {
+	command := "tasuki"
+	var parse *kong.ParseError
+	if errors.As(err, &parse) {
+		if node := parse.Context.Selected(); node != nil {
+			command = "tasuki " + node.Name
+		}
+	}
+	text := err.Error()
+	flag, needed, cut := strings.Cut(text, ": expected ")
+	wanted, missing := strings.CutPrefix(text, "expected \"<")
+	switch {
+	case strings.HasPrefix(text, "expected one of"):
+		text = "which command?"
+	case cut && strings.HasSuffix(needed, `"EOL" (<EOL>)`):
+		text = flag + " needs a value"
+	case missing:
+		text = fmt.Sprintf("%s needs <%s", command, strings.TrimSuffix(wanted, `"`))
+	}
+	return usage("%s (%s --help)", text, command)
+}
+
+// interrupted says of a failure that it came from the command's being interrupted,
+// where it did and nothing was left to mend.
+func interrupted(ctx context.Context, err error) error {
+	var undo *tasuki.UndoError
+	var exit exitError
+	if ctx.Err() == nil || errors.As(err, &undo) || errors.As(err, &exit) {
+		return err
+	}
+	return &tasuki.Error{Op: "interrupted", Err: err, Hint: "Run the command again: it begins with what has been done already."}
 }
 
 // usageError is a mistake on the command line.

@@ -23,7 +23,7 @@ func (c *contractCommand) Run(s *session) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	if c.Repository != "" || len(c.Function) > 0 || c.Architecture != "" {
+	if c.Repository != "" || len(c.Function) > 0 || c.Alias != "" || c.Architecture != "" || c.PlaceholderTag != "" {
 		return usage("these flags say what to write into the contract: add --write")
 	}
 	aws, err := s.backend()

@@ -10,11 +10,12 @@ import (
 )
 
 type copyCommand struct {
-	Source       string `arg:"" help:"Image to copy: docker://, docker-daemon:, oci:, oci-archive:, docker-archive: or s3://."`
-	Destination  string `arg:"" help:"Where to: docker://HOST/NAME:TAG, in ECR or any other registry."`
-	Architecture string `placeholder:"ARCH" xor:"what" help:"Of an index, copy the image for x86_64 or arm64; default: the only one for linux."`
-	SourceSecret string `placeholder:"ARN" help:"Secret in AWS Secrets Manager with the user and password for the registry of SOURCE, as {\"username\", \"password\"} or user:password; default: what docker login has stored, and ECR's own."`
-	All          bool   `xor:"what" help:"Of an index, copy all of it: every platform, and the attestations."`
+	Source            string `arg:"" help:"Image to copy: docker://, docker-daemon:, oci:, oci-archive:, docker-archive: or s3://."`
+	Destination       string `arg:"" help:"Where to: docker://HOST/NAME:TAG, in ECR or any other registry, oci:DIR:TAG, oci-archive:FILE:TAG or docker-archive:FILE:NAME:TAG."`
+	Architecture      string `placeholder:"ARCH" xor:"what" help:"Of an index, copy the image for x86_64 or arm64; default: the only one for linux."`
+	SourceSecret      string `placeholder:"ARN" help:"Secret in AWS Secrets Manager with the user and password for the registry of SOURCE, as {\"username\", \"password\"} or user:password; default: what docker login has stored, and ECR's own."`
+	DestinationSecret string `placeholder:"ARN" help:"The same for the registry of DESTINATION."`
+	All               bool   `xor:"what" help:"Of an index, copy all of it: every platform, and the attestations."`
 }
 
 type copyResult struct {
@@ -44,7 +45,7 @@ func (c *copyCommand) Run(s *session) error {
 		return err
 	}
 	defer source.Close()
-	if o, err = s.reach(c.Destination, ""); err != nil {
+	if o, err = s.reach(c.Destination, c.DestinationSecret); err != nil {
 		return err
 	}
 	to, err := image.OpenDestination(c.Destination, o)
@@ -53,6 +54,9 @@ func (c *copyCommand) Run(s *session) error {
 	}
 	defer to.Close()
 	progress := image.PushOptions{Progress: s.progress(pushes)}
+	if !strings.HasPrefix(c.Destination, "docker:") {
+		progress.Progress = s.progress(writes)
+	}
 	var copied image.Copied
 	if c.All {
 		copied, err = to.Copy(s.ctx, source, progress)
@@ -73,8 +77,11 @@ func (c *copyCommand) Run(s *session) error {
 // a part in it.
 func (s *session) reach(reference, secret string) (image.OpenOptions, error) {
 	_, isECR := image.RepositoryOf(reference)
+	if secret != "" && !strings.HasPrefix(reference, "docker:") {
+		return image.OpenOptions{}, usage("a secret is for a registry, and %s is in none", reference)
+	}
 	if !isECR && secret == "" && !strings.HasPrefix(reference, "s3:") {
-		return image.OpenOptions{}, nil
+		return image.OpenOptions{LateLogin: s.lateLogin(reference)}, nil
 	}
 	flags := sourceFlags{ImageSecret: secret}
 	return flags.options(s, reference)

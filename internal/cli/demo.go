@@ -20,6 +20,7 @@ import (
 	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/tasuki-dev/tasuki/localaws"
 )
 
@@ -47,6 +48,7 @@ type demo struct {
 	narrator io.Writer
 	lambda   *lambda.Client
 	ecr      *ecr.Client
+	ssm      *ssm.Client
 	result   demoResult
 }
 
@@ -72,7 +74,7 @@ func (c *demoCommand) Run(s *session) error {
 		d.narrator = s.streams.Err
 	}
 	cfg := aws.Config{Region: server.Region(), BaseEndpoint: aws.String(server.URL()), Credentials: awscredentials.NewStaticCredentialsProvider("local", "local", "")}
-	d.lambda, d.ecr = lambda.NewFromConfig(cfg), ecr.NewFromConfig(cfg)
+	d.lambda, d.ecr, d.ssm = lambda.NewFromConfig(cfg), ecr.NewFromConfig(cfg), ssm.NewFromConfig(cfg)
 	started := time.Now()
 	err = errors.Join(d.run(s.ctx), server.Close())
 	if err != nil {
@@ -88,7 +90,7 @@ func (c *demoCommand) Run(s *session) error {
 
 func (d *demo) run(ctx context.Context) error {
 	fmt.Fprintf(d.narrator, "The relay of one image tag, on a local endpoint (%s): no AWS account, no Docker.\n", d.server.URL())
-	for _, chapter := range []func(context.Context) error{d.firstDeploy, d.firstRelease, d.deployAgain, d.secondRelease, d.lookBack} {
+	for _, chapter := range []func(context.Context) error{d.firstDeploy, d.firstRelease, d.deployAgain, d.secondRelease, d.goBack, d.lookBack, d.accident} {
 		if err := chapter(ctx); err != nil {
 			return err
 		}
@@ -113,10 +115,12 @@ func (d *demo) firstDeploy(ctx context.Context) error {
 		return err
 	}
 	uri = strings.TrimSpace(uri)
-	d.call("lambda create-function --function-name orders --package-type Image --code ImageUri=" + uri)
+	role := "arn:aws:iam::" + localaws.Account + ":role/orders"
+	d.call("lambda create-function --function-name orders --package-type Image --code ImageUri=" + uri + " \\")
+	fmt.Fprintf(d.narrator, "      --role %s --architectures %s\n", role, architecture())
 	_, err = d.lambda.CreateFunction(ctx, &lambda.CreateFunctionInput{
 		FunctionName: aws.String("orders"), PackageType: types.PackageTypeImage, Code: &types.FunctionCode{ImageUri: aws.String(uri)},
-		Role: aws.String("arn:aws:iam::" + localaws.Account + ":role/orders"), Architectures: []types.Architecture{types.Architecture(architecture())},
+		Role: aws.String(role), Architectures: []types.Architecture{types.Architecture(architecture())},
 	})
 	if err != nil {
 		return err
@@ -154,12 +158,17 @@ func (d *demo) release(ctx context.Context, version string) error {
 	if _, err := d.tasuki(ctx, "release", "orders", "--image", "oci:"+layout, "--tag", version); err != nil {
 		return err
 	}
+	return d.answers(ctx, version)
+}
+
+// answers sees that the function answers as a version.
+func (d *demo) answers(ctx context.Context, version string) error {
 	answer, failure, err := d.invoke(ctx)
 	if err != nil {
 		return err
 	}
 	if failure != "" || !strings.Contains(answer, version) {
-		return fmt.Errorf("after the release of %s the function answered %s", version, answer)
+		return fmt.Errorf("the function should run %s, and answered %s", version, answer)
 	}
 	return nil
 }
@@ -189,6 +198,30 @@ func (d *demo) deployAgain(ctx context.Context) error {
 func (d *demo) secondRelease(ctx context.Context) error {
 	d.step("app", "a second release, v2")
 	return d.release(ctx, "v2")
+}
+
+func (d *demo) goBack(ctx context.Context) error {
+	d.step("anyone", "v2 was a mistake: go back")
+	if _, err := d.tasuki(ctx, "rollback", "orders"); err != nil {
+		return err
+	}
+	return d.answers(ctx, "v1")
+}
+
+func (d *demo) accident(ctx context.Context) error {
+	d.step("infra", "somebody deletes the tag parameter, and the next deploy comes: no placeholder in production")
+	d.call("ssm delete-parameter --name /tasuki/orders/image-tag")
+	if _, err := d.ssm.DeleteParameter(ctx, &ssm.DeleteParameterInput{Name: aws.String("/tasuki/orders/image-tag")}); err != nil {
+		return err
+	}
+	if _, err := d.tasuki(ctx, "resolve", "orders"); err != nil {
+		return err
+	}
+	if err := d.answers(ctx, "v1"); err != nil {
+		return err
+	}
+	_, err := d.tasuki(ctx, "register", "orders", "--tag", "v1")
+	return err
 }
 
 func (d *demo) lookBack(ctx context.Context) error {
@@ -235,7 +268,8 @@ func (d *demo) make(ctx context.Context, args ...string) error {
 // invoke invokes the function, and narrates its answer.
 func (d *demo) invoke(ctx context.Context) (answer, failure string, err error) {
 	const payload = `{"item":"tea","quantity":2}`
-	d.call("lambda invoke --function-name orders --payload '" + payload + "'")
+	d.call("lambda invoke --function-name orders --payload fileb://order.json answer.json; cat answer.json")
+	fmt.Fprintf(d.narrator, "    (order.json: %s)\n", payload)
 	out, err := d.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String("orders"), Payload: []byte(payload)})
 	if err != nil {
 		return "", "", err

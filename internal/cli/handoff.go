@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -56,10 +57,22 @@ func (f *handoffsFlags) names(s *session) ([]string, error) {
 			return nil, usage("no handoff that has a contract begins with %s", name)
 		}
 	}
+	names = distinct(names)
 	if len(names) > 1 && f.targetFlags.given() {
 		return nil, usage("flags that stand in for a contract are for one handoff, and %d are named", len(names))
 	}
 	return names, nil
+}
+
+// distinct returns names without those that came before: a handoff that is named, and
+// behind a prefix as well, is one.
+func distinct(names []string) []string {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(names, func(name string) bool {
+		before := seen[name]
+		seen[name] = true
+		return before
+	})
 }
 
 // targetFlags take the contract's place where there is none.
@@ -120,7 +133,15 @@ func (f *targetFlags) loadWithStack(s *session, handoff string) (h tasuki.Handof
 		if err := tasuki.CheckRepositoryName(repository); err != nil {
 			return h, "", &usageError{err}
 		}
-		if h.Repository, err = aws.Images.Repository(s.ctx, repository); err != nil {
+		h.Repository, err = aws.Images.Repository(s.ctx, repository)
+		if f.Repository == "" && errors.Is(err, tasuki.ErrMissing) {
+			return h, "", &tasuki.Error{
+				Op: "find handoff", Subject: name.String(), Kind: tasuki.ErrMissing,
+				Err:  fmt.Errorf("there is neither a contract %s nor an ECR repository %s", name.ContractParameter(), repository),
+				Hint: "Check the handoff's name, --region and --profile; where the infra side writes no contract, give --repository and --function.",
+			}
+		}
+		if err != nil {
 			return h, "", err
 		}
 	}
@@ -152,7 +173,15 @@ func (f *targetFlags) overlay(h *tasuki.Handoff) (err error) {
 			if err := tasuki.CheckFunctionName(name); err != nil {
 				return err
 			}
+			if slices.ContainsFunc(h.Functions, func(f tasuki.FunctionTarget) bool { return f.Name == name }) {
+				return fmt.Errorf("--function %s is given twice", name)
+			}
 			h.Functions = append(h.Functions, tasuki.FunctionTarget{Name: name})
+		}
+	}
+	if f.Alias != "" {
+		if err := tasuki.CheckAliasName(f.Alias); err != nil {
+			return err
 		}
 	}
 	for i := range h.Functions {

@@ -68,5 +68,5 @@ func (r historyResult) print(w io.Writer) {
 		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%.12s\t%s\n", e.Version, tag, digest,
 			e.ModifiedAt.UTC().Format(time.RFC3339), cmp.Or(e.Actor, e.ModifiedBy, "-"), cmp.Or(e.Commit, "-"), cmp.Or(e.Run, "-"))
 	}
-	_ = table.Flush() // to a stdout that is gone there is nothing to say
+	_ = table.Flush() // its writer says when writing failed
 }

@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 
 	"github.com/tasuki-dev/tasuki"
 )
@@ -19,15 +21,23 @@ type printer struct {
 	several bool  // lines say which handoff they are about
 }
 
-// result prints a command's result: v as JSON, or what text writes.
+// result prints a command's result: v as JSON, or what text writes. A result that
+// nobody can read is an error; a reader that has seen enough, and is gone, is none.
 func (p *printer) result(v any, text func(io.Writer)) error {
+	var result bytes.Buffer
 	if p.format == "text" {
-		text(p.streams.Out)
-		return nil
+		text(&result)
+	} else {
+		encoder := json.NewEncoder(&result)
+		encoder.SetEscapeHTML(false)
+		if err := encoder.Encode(v); err != nil {
+			return err
+		}
 	}
-	encoder := json.NewEncoder(p.streams.Out)
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(v)
+	if _, err := p.streams.Out.Write(result.Bytes()); err != nil && !errors.Is(err, syscall.EPIPE) {
+		return fmt.Errorf("the command did what it was to do, but its result could not be written: %w", err)
+	}
+	return nil
 }
 
 // observe prints what is being done.
@@ -134,12 +144,15 @@ func kindOf(err error) string {
 	case errors.As(err, &usage):
 		return "usage"
 	}
-	for name, kind := range map[string]error{
-		"missing": tasuki.ErrMissing, "denied": tasuki.ErrDenied, "throttled": tasuki.ErrThrottled, "conflict": tasuki.ErrConflict,
-		"unavailable": tasuki.ErrUnavailable, "invalid": tasuki.ErrInvalid, "refused": tasuki.ErrRefused,
+	for _, kind := range []struct {
+		name string
+		err  error
+	}{ // of several, what keeps a person from going on comes first
+		{"denied", tasuki.ErrDenied}, {"refused", tasuki.ErrRefused}, {"invalid", tasuki.ErrInvalid}, {"missing", tasuki.ErrMissing},
+		{"conflict", tasuki.ErrConflict}, {"throttled", tasuki.ErrThrottled}, {"unavailable", tasuki.ErrUnavailable},
 	} {
-		if errors.Is(err, kind) {
-			return name
+		if errors.Is(err, kind.err) {
+			return kind.name
 		}
 	}
 	return "failed"

@@ -21,6 +21,7 @@ type verb struct{ ing, ed string }
 
 var (
 	pushes = verb{"pushing", "pushed"}
+	writes = verb{"writing", "wrote"}
 	reads  = verb{"reading", "read"}
 )
 

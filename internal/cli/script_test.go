@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -34,7 +35,10 @@ import (
 func TestMain(m *testing.M) {
 	sandbox.Main()
 	testscript.Main(m, map[string]func(){
-		"tasuki": func() { os.Exit(cli.Main(context.Background(), os.Args[1:], cli.Process())) },
+		"tasuki": func() {
+			ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt) // as cmd/tasuki has it
+			os.Exit(cli.Main(ctx, os.Args[1:], cli.Process()))
+		},
 	})
 }
 

@@ -28,13 +28,14 @@ func (f *sourceFlags) open(s *session, reference string) (image.Release, error) 
 }
 
 // options returns what a source is opened with: the credentials of a secret, else, for
-// ECR's own registries, the password that ECR gives the caller.
+// ECR's own registries, the password that ECR gives the caller. ECR Public is logged in to
+// where it does not serve who has not.
 func (f *sourceFlags) options(s *session, reference string) (image.OpenOptions, error) {
 	backend, err := s.backend()
 	if err != nil {
 		return image.OpenOptions{}, err
 	}
-	options := image.OpenOptions{S3: image.S3{
+	options := image.OpenOptions{LateLogin: s.lateLogin(reference), S3: image.S3{
 		Credentials: backend.Config.Credentials, Region: backend.Region, Endpoint: aws.ToString(backend.Config.BaseEndpoint),
 	}}
 	ecr, isECR := image.RepositoryOf(reference)

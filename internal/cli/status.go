@@ -106,7 +106,9 @@ func (c *statusCommand) watch(r *statusReader) error {
 		}
 		if now.String() != last {
 			last = now.String()
-			fmt.Fprintf(r.streams.Out, "%s\n%s\n", time.Now().UTC().Format(time.RFC3339), last)
+			if _, err := fmt.Fprintf(r.streams.Out, "%s\n%s\n", time.Now().UTC().Format(time.RFC3339), last); err != nil {
+				return nil // nobody watches any more
+			}
 		}
 		select {
 		case <-r.ctx.Done():
@@ -202,7 +204,7 @@ func (r statusResult) print(w io.Writer) {
 			fmt.Fprintf(table, "%s\t%s\t-\t-\t-\n", h.Handoff, registered)
 		}
 	}
-	_ = table.Flush() // to a stdout that is gone there is nothing to say
+	_ = table.Flush() // its writer says when writing failed
 	for _, h := range r.Handoffs {
 		for _, d := range h.Disagreements {
 			fmt.Fprintf(w, "%s: %s\n", h.Handoff, d)

@@ -18,7 +18,7 @@ func TestPrograms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, program := range []string{"tasuki", "aws", "docker", "skopeo", "crane", "ko", "make"} {
+	for _, program := range []string{"tasuki", "aws", "docker", "podman", "skopeo", "crane", "ko", "make"} {
 		path, err := exec.LookPath(program)
 		if err != nil {
 			t.Fatalf("%v: run make test-interop, which installs it", err)
