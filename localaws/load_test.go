@@ -26,6 +26,7 @@ import (
 
 	"github.com/tasuki-dev/tasuki/localaws"
 	"github.com/tasuki-dev/tasuki/localaws/fault"
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 )
 
 // Many clients at once: every write has its own version, every image is whole, and
@@ -161,7 +162,7 @@ func shut(t *testing.T, server *localaws.Server) {
 // What hangs, on purpose or not, does not keep the endpoint from closing.
 func TestCloseIsPrompt(t *testing.T) {
 	dir := t.TempDir()
-	log := new(watched)
+	log := new(localawstest.Log)
 	server, err := localaws.Start(localaws.Options{Dir: dir, Logs: log, Faults: []fault.Rule{{Operation: "ssm:GetParameter", Kind: fault.Timeout}, {Operation: "registry:GET tags", Kind: fault.Timeout}}})
 	if err != nil {
 		t.Fatal(err)
@@ -210,7 +211,7 @@ func TestCloseIsPrompt(t *testing.T) {
 		}
 		return err
 	})
-	eventually(t, "the function runs", func() bool { return log.has("START RequestId") })
+	eventually(t, "the function runs", func() bool { return strings.Contains(log.String(), "START RequestId") })
 	eventually(t, "the upload arrives", func() bool {
 		uploads, err := filepath.Glob(filepath.Join(dir, "blobs", "uploads", "*"))
 		if err != nil || len(uploads) != 1 {
@@ -255,24 +256,6 @@ func beginUpload(t *testing.T, host string, client interface {
 		t.Fatalf("%s: %v", response.Status, err)
 	}
 	return location.String()
-}
-
-// watched is a log that a test looks at while it is written.
-type watched struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (w *watched) Write(b []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.b.Write(b)
-}
-
-func (w *watched) has(text string) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return strings.Contains(w.b.String(), text)
 }
 
 // An endpoint that is closed while it works ends what it does first: nothing is

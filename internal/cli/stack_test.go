@@ -18,6 +18,7 @@ import (
 	"github.com/tasuki-dev/tasuki/localaws"
 	engine "github.com/tasuki-dev/tasuki/localaws/cloudformation"
 	"github.com/tasuki-dev/tasuki/localaws/fault"
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 )
 
 // stackID names a stack that there is not.
@@ -63,7 +64,7 @@ func TestReleaseWaitsForItsStack(t *testing.T) {
 	r.must(err)
 	r.nameStack(*stack.StackId)
 
-	var said saying
+	var said localawstest.Log
 	ended := make(chan int, 1)
 	go func() {
 		ended <- cli.Run(t.Context(), command("release", "orders", "--tag", "v1"), cli.Streams{In: strings.NewReader(""), Out: &said, Err: &said}, awsbackend.Options{Config: &cfg})
@@ -100,7 +101,7 @@ func TestReleaseWithAStackThatIsNotReadable(t *testing.T) {
 	r.nameStack(stackID)
 	server.Faults().Add(fault.Rule{Operation: "cloudformation:DescribeStacks", Kind: fault.Denied})
 	cfg := aws.Config{Region: server.Region(), BaseEndpoint: aws.String(server.URL()), Credentials: credentials.NewStaticCredentialsProvider("tasuki", "tasuki", "")}
-	var said saying
+	var said localawstest.Log
 	code := cli.Run(t.Context(), command("release", "orders", "--tag", "v1"), cli.Streams{In: strings.NewReader(""), Out: &said, Err: &said}, awsbackend.Options{Config: &cfg})
 	if code != 0 || !strings.Contains(said.String(), "tasuki: warning: it is not known whether stack Orders is being changed") || !strings.Contains(said.String(), "released v1") {
 		t.Errorf("exit code %d\n%s", code, said.String())
@@ -110,23 +111,4 @@ func TestReleaseWithAStackThatIsNotReadable(t *testing.T) {
 			t.Errorf("the policy of %s does not allow it on the stack:\n%s", only, document)
 		}
 	}
-}
-
-// saying is what a command prints while it runs.
-type saying struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-// Write implements io.Writer.
-func (s *saying) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(b)
-}
-
-func (s *saying) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/tasuki-dev/tasuki/localaws"
 	engine "github.com/tasuki-dev/tasuki/localaws/cloudformation"
 	"github.com/tasuki-dev/tasuki/localaws/events"
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 	"github.com/tasuki-dev/tasuki/localaws/wire"
 )
 
@@ -48,7 +49,7 @@ type world struct {
 	stack  string // its name
 	server *localaws.Server
 	values engine.RollbackValues
-	logs   *output
+	logs   *localawstest.Log
 	config aws.Config
 	cfn    *cloudformation.Client
 	ecr    *ecr.Client
@@ -88,7 +89,7 @@ func newWorld(t *testing.T, values engine.RollbackValues, options ...func(*local
 // emptyWorld is an account that nobody has done anything in. Events arrive as they come.
 func emptyWorld(t *testing.T, values engine.RollbackValues, options ...func(*localaws.Options)) *world {
 	t.Helper()
-	w := &world{T: t, stack: "Orders", logs: &output{}, values: values}
+	w := &world{T: t, stack: "Orders", logs: &localawstest.Log{}, values: values}
 	o := localaws.Options{Logs: w.logs, RetryDelay: 50 * time.Millisecond, RollbackValues: values, StackStep: w.at, EnforceIAM: true}
 	for _, option := range options {
 		option(&o)
@@ -412,7 +413,7 @@ func (w *world) try(args ...string) (code int, out string) { return w.tryAs(prin
 
 // tryAs runs a command as somebody whose calls are to be told apart.
 func (w *world) tryAs(name string, args ...string) (code int, out string) {
-	var said output
+	var said localawstest.Log
 	config := w.config.Copy()
 	config.Credentials = credentials.NewStaticCredentialsProvider(name, "scenario", "")
 	code = cli.Run(w.Context(), args, cli.Streams{In: strings.NewReader(""), Out: &said, Err: &said}, awsbackend.Options{Config: &config, Unpaced: true})
@@ -588,22 +589,4 @@ func (w *world) poll(holds func() bool) bool {
 		}
 	}
 	return true
-}
-
-// output is a stream that several goroutines may write to.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
 }

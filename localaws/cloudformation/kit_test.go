@@ -66,6 +66,23 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
+// beginCreation begins to create the stack of a chain, and returns when its B has been
+// created. It goes no further.
+func (w *world) beginCreation() {
+	w.t.Helper()
+	reached := make(chan struct{})
+	w.at(func(ctx context.Context, at cloudformation.Point) error {
+		if at.LogicalID == "B" && at.Phase == cloudformation.AfterCreate {
+			close(reached)
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return nil
+	})
+	w.execute(deployment{}, w.changeSet(name, deployment{template: chain}))
+	<-reached
+}
+
 // start starts the service over what the store has, as a new process would.
 func (w *world) start() {
 	w.t.Helper()

@@ -1,7 +1,6 @@
 package cloudformation_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,8 +9,6 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/tasuki-dev/tasuki/localaws/cloudformation"
 )
 
 // operationEvents returns what DescribeEvents tells, a line each.
@@ -128,17 +125,7 @@ func TestOperationIDs(t *testing.T) {
 // as one in the next process.
 func TestOperationIDOfACreationThatIsDeleted(t *testing.T) {
 	w := newWorld(t)
-	reached := make(chan struct{})
-	w.at(func(ctx context.Context, at cloudformation.Point) error {
-		if at.LogicalID == "B" && at.Phase == cloudformation.AfterCreate {
-			close(reached)
-			<-ctx.Done()
-			return ctx.Err()
-		}
-		return nil
-	})
-	w.execute(deployment{}, w.changeSet(name, deployment{template: chain}))
-	<-reached
+	w.beginCreation()
 	id := *w.stack().StackId
 	if status := w.destroy(); status != "DELETE_COMPLETE" {
 		t.Fatal(status)

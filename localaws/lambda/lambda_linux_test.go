@@ -30,6 +30,7 @@ import (
 
 	"github.com/tasuki-dev/tasuki"
 	"github.com/tasuki-dev/tasuki/localaws/lambda"
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 	"github.com/tasuki-dev/tasuki/localaws/sandbox"
 	"github.com/tasuki-dev/tasuki/localaws/state"
 	"github.com/tasuki-dev/tasuki/localaws/wire"
@@ -214,30 +215,12 @@ func (r *registry) push(t testing.TB, tag string, p picture) (uri, digest string
 	return repository + ":" + tag, digest
 }
 
-// locked is a buffer that the service and a test share.
-type locked struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *locked) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *locked) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // endpoint is a local Lambda and the real client on it.
 type endpoint struct {
 	*sdk.Client
 	images *registry
 	store  *state.Store
-	logs   *locked
+	logs   *localawstest.Log
 }
 
 func newEndpoint(t testing.TB, edit func(*lambda.Options)) *endpoint {
@@ -251,7 +234,7 @@ func newEndpoint(t testing.TB, edit func(*lambda.Options)) *endpoint {
 			t.Error(err)
 		}
 	})
-	e := &endpoint{images: newRegistry(), store: store, logs: &locked{}}
+	e := &endpoint{images: newRegistry(), store: store, logs: &localawstest.Log{}}
 	stop := e.serve(t, edit)
 	t.Cleanup(stop)
 	return e

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"github.com/tasuki-dev/tasuki/localaws/lambda"
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 	"github.com/tasuki-dev/tasuki/localaws/state"
 )
 
@@ -357,7 +358,7 @@ func TestRestartWithVersions(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	e := &endpoint{images: newRegistry(), store: store, logs: &locked{}}
+	e := &endpoint{images: newRegistry(), store: store, logs: &localawstest.Log{}}
 	v1, first := e.images.push(t, "v1", picture{})
 	v2, _ := e.images.push(t, "v2", picture{files: map[string]string{"other": "layer"}})
 	stop := e.serve(t, nil)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tasuki-dev/tasuki"
 	"github.com/tasuki-dev/tasuki/localaws/lambda"
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 	"github.com/tasuki-dev/tasuki/localaws/state"
 )
 
@@ -376,7 +377,7 @@ func TestRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	e := &endpoint{images: newRegistry(), store: store, logs: &locked{}}
+	e := &endpoint{images: newRegistry(), store: store, logs: &localawstest.Log{}}
 	v1, _ := e.images.push(t, "v1", picture{})
 	v2, _ := e.images.push(t, "v2", picture{files: map[string]string{"other": "layer"}})
 	stop := e.serve(t, nil)

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 	"github.com/tasuki-dev/tasuki/localaws/sandbox"
 )
 
@@ -410,26 +411,8 @@ func TestFunctionIsNobodySpecialToTheHost(t *testing.T) {
 	ask[any](t, e, `{"do":"open","path":"/dev/stdout"}`)
 }
 
-// locked is a buffer that a sandbox and a test share.
-type locked struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *locked) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *locked) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 func TestOutputIsThereWhenTheInvocationEnds(t *testing.T) {
-	var out locked
+	var out localawstest.Log
 	e := start(t, sandbox.Config{Rootfs: unpack(t, functionLayer(t)), Output: &out})
 	text := strings.Repeat("a line of some length\n", 5000)
 	for n := 1; n <= 3; n++ {
