@@ -188,24 +188,18 @@ func (e *Examination) judgeFunctions(h Handoff) {
 		}
 	}
 	for _, disagreement := range e.Status.Disagreements {
-		if !said[disagreement] {
-			summary, fix := mendOf(h, disagreement)
-			e.add(RuleDisagreement, SeverityError, summary, fix)
+		if !said[disagreement.What] {
+			e.add(RuleDisagreement, SeverityError, disagreement.What, mendOf(h, disagreement))
 		}
 	}
 }
 
-// mendOf parts a disagreement from what it says is to be done about it, or says that.
-func mendOf(h Handoff, disagreement string) (summary, fix string) {
-	for _, verb := range []string{"run", "register", "deploy"} {
-		if i := strings.LastIndex(disagreement, ": "+verb+" "); i >= 0 {
-			return disagreement[:i], strings.ToUpper(verb[:1]) + disagreement[i+len(": ")+1:] + "."
-		}
+// mendOf says what to do about a disagreement.
+func mendOf(h Handoff, d Disagreement) string {
+	if d.Do == "" {
+		return fmt.Sprintf("Release again, or register another release: tasuki history %s lists them.", h.Name)
 	}
-	if strings.HasSuffix(disagreement, "is being updated") {
-		return disagreement, "Look again when the update has ended."
-	}
-	return disagreement, fmt.Sprintf("Release again, or register another release: tasuki history %s lists them.", h.Name)
+	return strings.ToUpper(d.Do[:1]) + d.Do[1:] + "."
 }
 
 // judgeEncryption says who else can make the images unreadable. Lambda itself needs no

@@ -15,7 +15,21 @@ type Status struct {
 	Registered    *Release // nil where nothing is registered
 	Digest        Digest   // of the registered image; zero where there is none
 	Functions     []FunctionStatus
-	Disagreements []string // a sentence each; empty when all is well
+	Disagreements []Disagreement // none when all is well
+}
+
+// Disagreement is something about a handoff that is not as it should be.
+type Disagreement struct {
+	What string // as in "function orders has no alias live"
+	Do   string // what mends it, as in "run 'tasuki reconcile orders'"; "" where that depends
+}
+
+// String returns the disagreement as one sentence.
+func (d Disagreement) String() string {
+	if d.Do == "" {
+		return d.What
+	}
+	return d.What + ": " + d.Do
 }
 
 // FunctionStatus is how one function stands.
@@ -48,7 +62,7 @@ func (r Reconciler) status(ctx context.Context, h Handoff, readTag func(context.
 			status.Registered, err = h.release(version)
 		}
 		if errors.Is(err, ErrInvalid) {
-			status.Disagreements = append(status.Disagreements, err.Error())
+			status.disagree("", "%v", err)
 			return nil
 		}
 		return err
@@ -109,8 +123,9 @@ func (r Reconciler) readAlias(ctx context.Context, f *FunctionStatus) error {
 	return err
 }
 
-func (s *Status) disagree(format string, args ...any) {
-	s.Disagreements = append(s.Disagreements, fmt.Sprintf(format, args...))
+// disagree adds a disagreement, and what mends it.
+func (s *Status) disagree(do, format string, args ...any) {
+	s.Disagreements = append(s.Disagreements, Disagreement{fmt.Sprintf(format, args...), do})
 }
 
 // judgeRelease holds the registered release against ECR.
@@ -122,7 +137,7 @@ func (s *Status) judgeRelease(h Handoff, found map[Ref]Manifest) {
 	tagged, isTagged := found[ByTag(tag)]
 	if s.Registered.Record == nil {
 		if !isTagged {
-			s.disagree("%s registers tag %s, which is not in %s", h.TagParameter, tag, h.Repository)
+			s.disagree("", "%s registers tag %s, which is not in %s", h.TagParameter, tag, h.Repository)
 			return
 		}
 		s.Digest = tagged.Digest
@@ -130,25 +145,26 @@ func (s *Status) judgeRelease(h Handoff, found map[Ref]Manifest) {
 	}
 	s.Digest = s.Registered.Record.Digest
 	if _, there := found[ByDigest(s.Digest)]; !there {
-		s.disagree("%s registers %s as %s, which is not in %s", h.TagParameter, tag, s.Digest.Short(), h.Repository)
+		s.disagree("", "%s registers %s as %s, which is not in %s", h.TagParameter, tag, s.Digest.Short(), h.Repository)
 		return
 	}
 	for _, warning := range movedTag(*s.Registered, tagged, isTagged) {
-		s.disagree("%s", warning)
+		s.disagree("", "%s", warning)
 	}
 }
 
 // judgeFunction holds what a function runs against what is registered.
 func (r Reconciler) judgeFunction(ctx context.Context, h Handoff, s *Status, f *FunctionStatus, found map[Ref]Manifest) error {
 	live := f.Function
+	reconcile := fmt.Sprintf("run 'tasuki reconcile %s'", h.Name)
 	if !f.Exists {
 		if s.Registered != nil {
-			s.disagree("function %s does not exist, and %s is registered: deploy the infrastructure", f.Name, s.Registered.Tag)
+			s.disagree("deploy the infrastructure", "function %s does not exist, and %s is registered", f.Name, s.Registered.Tag)
 		}
 		return nil
 	}
 	if err := live.mustRunImages(); err != nil {
-		s.disagree("%v", err)
+		s.disagree("", "%v", err)
 		return nil
 	}
 	if live.Digest != s.Digest {
@@ -159,31 +175,31 @@ func (r Reconciler) judgeFunction(ctx context.Context, h Handoff, s *Status, f *
 	}
 	switch {
 	case live.Updating():
-		s.disagree("function %s is being updated", f.Name)
+		s.disagree("look again when the update has ended", "function %s is being updated", f.Name)
 	case live.UpdateStatus == "Failed":
-		s.disagree("the last update of function %s failed: %s: %s", f.Name, live.UpdateReasonCode, live.UpdateReason)
+		s.disagree("", "the last update of function %s failed: %s: %s", f.Name, live.UpdateReasonCode, live.UpdateReason)
 	case live.State == "Failed":
-		s.disagree("function %s has failed: %s: %s", f.Name, live.StateReasonCode, live.StateReason)
+		s.disagree("", "function %s has failed: %s: %s", f.Name, live.StateReasonCode, live.StateReason)
 	}
 	if _, there := found[ByDigest(live.Digest)]; !there {
-		s.disagree("function %s runs %s, which is not in %s any more", f.Name, live.Digest.Short(), h.Repository)
+		s.disagree("", "function %s runs %s, which is not in %s any more", f.Name, live.Digest.Short(), h.Repository)
 	}
 	switch {
 	case s.Registered == nil && !f.Placeholder:
-		s.disagree("function %s runs %s, and no release is registered: register it with 'tasuki register %s --tag TAG'", f.Name, live.Digest.Short(), h.Name)
+		s.disagree(fmt.Sprintf("register it with 'tasuki register %s --tag TAG'", h.Name), "function %s runs %s, and no release is registered", f.Name, live.Digest.Short())
 	case s.Registered != nil && f.Placeholder:
-		s.disagree("function %s runs the placeholder, and %s is registered: run 'tasuki reconcile %s'", f.Name, s.Registered.Tag, h.Name)
+		s.disagree(reconcile, "function %s runs the placeholder, and %s is registered", f.Name, s.Registered.Tag)
 	case s.Registered != nil && !s.isRegistered(live.Digest, found):
-		s.disagree("function %s, changed %s, runs %s, and %s is registered as %s %s: run 'tasuki reconcile %s'",
-			f.Name, at(live.Modified), live.Digest.Short(), s.Registered.Tag, s.Digest.Short(), s.Registered.by(), h.Name)
+		s.disagree(reconcile, "function %s, changed %s, runs %s, and %s is registered as %s %s",
+			f.Name, at(live.Modified), live.Digest.Short(), s.Registered.Tag, s.Digest.Short(), s.Registered.by())
 	}
 	switch {
 	case f.Alias == "" || s.Registered == nil:
 	case f.Version == "":
-		s.disagree("function %s has no alias %s: run 'tasuki reconcile %s'", f.Name, f.Alias, h.Name)
+		s.disagree(reconcile, "function %s has no alias %s", f.Name, f.Alias)
 	case !s.isRegistered(f.Aliased.Digest, found):
-		s.disagree("alias %s of function %s points to version %s, which runs %s, and %s is registered as %s %s: run 'tasuki reconcile %s'",
-			f.Alias, f.Name, f.Version, f.Aliased.Digest.Short(), s.Registered.Tag, s.Digest.Short(), s.Registered.by(), h.Name)
+		s.disagree(reconcile, "alias %s of function %s points to version %s, which runs %s, and %s is registered as %s %s",
+			f.Alias, f.Name, f.Version, f.Aliased.Digest.Short(), s.Registered.Tag, s.Digest.Short(), s.Registered.by())
 	}
 	return nil
 }

@@ -170,11 +170,14 @@ func printStatus(s *session, outcomes []outcome[handoffStatus]) error {
 func printedStatus(h tasuki.Handoff, s tasuki.Status) handoffStatus {
 	printed := handoffStatus{
 		Handoff: h.Name.String(), Parameter: h.TagParameter.String(), Registered: printedRelease(s.Registered),
-		Functions: []functionStatus{}, Disagreements: orEmpty(s.Disagreements),
+		Functions: []functionStatus{}, Disagreements: []string{},
 	}
 	if s.Registered != nil {
 		printed.Version = s.Registered.Version.Version
 		printed.Registered.Digest = s.Digest.String()
+	}
+	for _, d := range s.Disagreements {
+		printed.Disagreements = append(printed.Disagreements, d.String())
 	}
 	for _, f := range s.Functions {
 		printed.Functions = append(printed.Functions, functionStatus{
