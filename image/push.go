@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"sync"
 	"sync/atomic"
 
 	"github.com/tasuki-dev/tasuki"
@@ -148,17 +147,14 @@ type pusher struct {
 	ask    bool   // what is there already
 	from   string // repository of the same registry that the source is in; "" where it is elsewhere
 
-	mu       sync.Mutex // held while progress is told
-	progress func(Progress)
+	tally
 
 	doubts atomic.Bool // the destination does not say which digest it has of what it was sent
-
-	sent, mounted, present atomic.Int64 // bytes
 }
 
 // newPusher finds out whether blobs can be mounted.
 func newPusher(source *Source, to *connection, o PushOptions) *pusher {
-	p := &pusher{source: source, to: to, ask: !o.AssumeAbsent, progress: o.Progress}
+	p := &pusher{source: source, to: to, ask: !o.AssumeAbsent, tally: tally{progress: o.Progress}}
 	if at, ok := source.at.(*remoteImage); ok && at.sameRegistry(to) {
 		p.from = at.Reference.Repository
 	}
@@ -228,8 +224,7 @@ func atOnce(ctx context.Context, blobs []tasuki.Descriptor, do func(ctx context.
 
 func (p *pusher) copyBlob(ctx context.Context, blob tasuki.Descriptor, streams int, force bool) error {
 	if p.within() && !force {
-		p.present.Add(blob.Size) // or the manifest is refused
-		p.tell(Progress{Digest: blob.Digest, Done: blob.Size, Total: blob.Size, Present: true})
+		p.there(blob) // or the manifest is refused
 		return nil
 	}
 	if p.ask && !force {
@@ -242,8 +237,7 @@ func (p *pusher) copyBlob(ctx context.Context, blob tasuki.Descriptor, streams i
 			return err
 		}
 		if there {
-			p.present.Add(blob.Size)
-			p.tell(Progress{Digest: blob.Digest, Done: blob.Size, Total: blob.Size, Present: true})
+			p.there(blob)
 			return nil
 		}
 	}
@@ -268,15 +262,6 @@ func (p *pusher) check(blob tasuki.Descriptor) *check {
 		return &check{want: blob}
 	}
 	return newCheck(blob)
-}
-
-func (p *pusher) tell(progress Progress) {
-	if p.progress == nil {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.progress(progress)
 }
 
 // put puts the manifest under a tag or its own digest.

@@ -63,7 +63,9 @@ func (r *toRegistry) receive(ctx context.Context, source *Source, manifest tasuk
 	p := newPusher(source, r.to, o)
 	before := r.to.requests.n.Load()
 	err := p.tree(ctx, manifest, r.tag, deepestIndex)
-	return Copied{Digest: manifest.Digest, Sent: p.sent.Load(), Mounted: p.mounted.Load(), Present: p.present.Load(), Requests: r.to.requests.n.Load() - before}, err
+	copied := p.copied(manifest.Digest)
+	copied.Requests = r.to.requests.n.Load() - before
+	return copied, err
 }
 
 // ecrActions is what to do about a denial of ECR's.

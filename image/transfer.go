@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"sync"
-	"sync/atomic"
 	"syscall"
 
 	"github.com/tasuki-dev/tasuki"
@@ -14,35 +12,11 @@ import (
 // transfer is the copying of a source's blobs into files.
 type transfer struct {
 	source *Source
-
-	mu       sync.Mutex // held while progress is told
-	progress func(Progress)
-
-	sent, present atomic.Int64 // bytes
+	tally
 }
 
 func newTransfer(source *Source, o PushOptions) *transfer {
-	return &transfer{source: source, progress: o.Progress}
-}
-
-func (t *transfer) tell(progress Progress) {
-	if t.progress == nil {
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.progress(progress)
-}
-
-// there tells that a blob is where it is to go.
-func (t *transfer) there(blob tasuki.Descriptor) {
-	t.present.Add(blob.Size)
-	t.tell(Progress{Digest: blob.Digest, Done: blob.Size, Total: blob.Size, Present: true})
-}
-
-// copied returns what the copy took.
-func (t *transfer) copied(digest tasuki.Digest) Copied {
-	return Copied{Digest: digest, Sent: t.sent.Load(), Present: t.present.Load()}
+	return &transfer{source: source, tally: tally{progress: o.Progress}}
 }
 
 // write writes a blob of the source to w, and fails where it is not what it should be.
