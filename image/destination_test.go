@@ -3,6 +3,7 @@ package image_test
 import (
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -107,16 +108,14 @@ func TestRegistriesThatDoNotMount(t *testing.T) {
 	for name, answer := range tests {
 		t.Run(name, func(t *testing.T) {
 			s, source := from(t, registries["ociregistry"](), []byte("one"), []byte("two"))
-			asked := 0
-			puts := 0
+			var asked, puts atomic.Int32
 			s.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 				switch {
 				case r.URL.Query().Has("mount"):
-					asked++
+					asked.Add(1)
 					return answer(w, r)
 				case name == "a lie" && r.URL.Path == "/v2/orders/manifests/v1" && r.Method == http.MethodPut:
-					puts++
-					return puts == 1 && refuse(w, http.StatusNotFound, "MANIFEST_BLOB_UNKNOWN", "it has not got it after all")
+					return puts.Add(1) == 1 && refuse(w, http.StatusNotFound, "MANIFEST_BLOB_UNKNOWN", "it has not got it after all")
 				}
 				return false
 			})
@@ -126,8 +125,8 @@ func TestRegistriesThatDoNotMount(t *testing.T) {
 			}
 			s.intercept(nil)
 			s.pulled(t, "v1")
-			if asked != 3 || copied.Sent == 0 {
-				t.Errorf("asked %d times to mount, and the copy took %+v", asked, copied)
+			if asked.Load() != 3 || copied.Sent == 0 {
+				t.Errorf("asked %d times to mount, and the copy took %+v", asked.Load(), copied)
 			}
 		})
 	}
