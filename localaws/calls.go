@@ -19,14 +19,19 @@ type Call struct {
 	Status    int           `json:"status"` // HTTP status; 0 where no answer was sent
 	Code      string        `json:"code,omitempty"`
 	// Needs are the IAM actions that the call needs on AWS, and on what, to hold a policy
-	// against; none where everybody may make it.
+	// against; none where everybody may make it. They are found out where policies are
+	// enforced, or calls are written ([Options.Calls]).
 	Needs []authorization.Need `json:"needs,omitempty"`
 }
 
 // Name returns the call as faults name it, as in "ssm:GetParameter".
 func (c Call) Name() string { return c.Service + ":" + c.Operation }
 
-// CallLog is what was called, in the order of the answers.
+// mostCalls is how many calls a log keeps in memory: an endpoint may run for weeks.
+const mostCalls = 1 << 18
+
+// CallLog is what was called, in the order of the answers: the last 100,000 calls at
+// least.
 type CallLog struct {
 	mu    sync.Mutex
 	calls []Call
@@ -36,6 +41,9 @@ type CallLog struct {
 func (l *CallLog) add(c Call) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if len(l.calls) == mostCalls {
+		l.calls = append([]Call(nil), l.calls[mostCalls/2:]...)
+	}
 	l.calls = append(l.calls, c)
 	if l.to != nil {
 		// What cannot be written to the log must not keep a call from its answer.

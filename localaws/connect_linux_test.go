@@ -1,7 +1,6 @@
 package localaws_test
 
 import (
-	"archive/zip"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -29,6 +28,7 @@ import (
 
 	"github.com/tasuki-dev/tasuki/localaws"
 	"github.com/tasuki-dev/tasuki/localaws/events"
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 )
 
 // buildCaller compiles the test function once.
@@ -44,21 +44,7 @@ var buildCaller = sync.OnceValues(func() ([]byte, error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build the function: %w\n%s", err, out)
 	}
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	w := zip.NewWriter(&b)
-	header := &zip.FileHeader{Name: "bootstrap", Method: zip.Deflate}
-	header.SetMode(0o755)
-	f, err := w.CreateHeader(header)
-	if err != nil {
-		return nil, err
-	}
-	_, err = f.Write(content)
-	err = errors.Join(err, w.Close())
-	return b.Bytes(), err
+	return os.ReadFile(file)
 })
 
 // stage is an endpoint whose services use each other, and a function on it that hands
@@ -155,7 +141,7 @@ func (s *stage) function(name string, edit func(*lambda.CreateFunctionInput)) st
 		s.Fatal(err)
 	}
 	ok(s.s3.CreateBucket(s.Context(), &s3.CreateBucketInput{Bucket: aws.String("assets")}))(s)
-	ok(s.s3.PutObject(s.Context(), &s3.PutObjectInput{Bucket: aws.String("assets"), Key: aws.String("caller.zip"), Body: bytes.NewReader(content)}))(s)
+	ok(s.s3.PutObject(s.Context(), &s3.PutObjectInput{Bucket: aws.String("assets"), Key: aws.String("caller.zip"), Body: bytes.NewReader(localawstest.Package(s, content))}))(s)
 	in := &lambda.CreateFunctionInput{
 		FunctionName: &name, Role: aws.String("arn:aws:iam::" + localaws.Account + ":role/caller"), Runtime: lambdatypes.RuntimeProvidedal2023, Handler: aws.String("bootstrap"),
 		Code:        &lambdatypes.FunctionCode{S3Bucket: aws.String("assets"), S3Key: aws.String("caller.zip")},

@@ -18,8 +18,8 @@ import (
 	"github.com/tasuki-dev/tasuki/localaws/wire"
 )
 
-// longestBody bounds an API request: Lambda's zip upload, 50 MiB, in base64.
-const longestBody = 72 << 20
+// longestBody bounds an API request, in bytes: Lambda's zip upload, 50 MiB, in base64.
+const longestBody = 69905067
 
 // dispatcher sends each request to the service that it is meant for, and applies
 // latency, faults and the call log to all of them alike.
@@ -34,6 +34,7 @@ type dispatcher struct {
 	calls    *CallLog
 
 	reference authorization.Reference
+	needed    bool                       // whether anybody sees what calls need: that takes a look at stacks and roles
 	pusher    func(*http.Request) string // who a request to the registry is from; "" for nobody
 	enforced  *enforcement               // nil where policies are not enforced
 
@@ -60,7 +61,7 @@ func (d *dispatcher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	scope := wire.SignatureScope(r)
 	request := &wire.Request{HTTP: r, ID: wire.NewID(), Service: scope.Service, Region: scope.Region, Principal: wire.Principal(r)}
 	if !d.streams(scope.Service) {
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, longestBody))
+		body, err := io.ReadAll(io.LimitReader(r.Body, longestBody+1)) // and so one that is too long is told
 		if err != nil {
 			http.Error(w, "the request's body could not be read: "+err.Error(), http.StatusBadRequest)
 			return
@@ -77,7 +78,7 @@ func (d *dispatcher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		call.Took = time.Since(call.Started)
 		d.calls.add(call)
 	}()
-	if provided {
+	if provided && d.needed {
 		call.Needs = d.reference.Needs(request, call.Service, operation)
 	}
 	answer, sent := d.answer(service, call, provided, request)
@@ -146,6 +147,9 @@ func (d *dispatcher) answer(service wire.Service, call Call, provided bool, r *w
 	if !provided {
 		return service.Fail(r, wire.NotProvided(call.Service, call.Operation)), true
 	}
+	if len(r.Body) > longestBody {
+		return service.Fail(r, wire.Errorf("RequestEntityTooLargeException", "Request must be smaller than %d bytes for the %s operation", longestBody, call.Operation).WithStatus(http.StatusRequestEntityTooLarge)), true
+	}
 	const global = "iam" // whose requests are signed for one region, wherever they come from
 	if r.Region != "" && r.Region != d.region && r.Service != global {
 		return service.Fail(r, wire.Errorf("InvalidRegion", "This tasuki local serves region %s only, and the request is for %s. Start it with --region %s.", d.region, r.Region, r.Region)), true
@@ -160,7 +164,7 @@ func (d *dispatcher) answer(service wire.Service, call Call, provided bool, r *w
 	case fault.Throttle:
 		return service.Fail(r, wire.Errorf("ThrottlingException", "Rate exceeded")), true
 	case fault.Denied:
-		return service.Fail(r, wire.Errorf("AccessDeniedException", "User: %s is not authorized to perform: %s because no identity-based policy allows the %s action", r.Principal, name, name)), true
+		return service.Fail(r, wire.Errorf("AccessDeniedException", "User: %s is not authorized to perform: %s because no identity-based policy allows the %s action", wire.PrincipalARN(r.Principal, Account), name, name)), true
 	case fault.Timeout:
 		// That a client hangs up is noticed by reading: its body, and then what follows.
 		if _, err := io.Copy(io.Discard, r.HTTP.Body); err == nil {
@@ -235,7 +239,7 @@ func (d *dispatcher) refuse(w http.ResponseWriter, r *wire.Request) {
 // reads are consistent, as ECR's are: a stale one is one like any other.
 func (d *dispatcher) serveRegistry(w http.ResponseWriter, r *http.Request) {
 	call := Call{Service: "registry", Operation: registryOperation(r), Principal: d.pusher(r), Started: time.Now()}
-	if call.Principal != "" { // without a login there is a challenge, or a URL that was signed for what it gives
+	if call.Principal != "" && d.needed { // without a login there is a challenge, or a URL that was signed for what it gives
 		call.Needs = d.reference.Registry(r)
 		call.Needs = append(call.Needs, d.mount(call.Principal, r)...)
 	}

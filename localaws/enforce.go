@@ -90,11 +90,7 @@ func (e *enforcement) refusalOf(principal string, need authorization.Need) *wire
 	if reason != "" {
 		message += " " + reason
 	}
-	refused := wire.Errorf("AccessDeniedException", "%s", message)
-	if strings.HasPrefix(need.Action, "lambda:") {
-		refused = refused.WithStatus(http.StatusForbidden) // the services in JSON answer 400
-	}
-	return refused
+	return wire.Errorf("AccessDeniedException", "%s", message)
 }
 
 // access returns what a principal wants, with the values of the condition keys that are

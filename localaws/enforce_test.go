@@ -201,9 +201,17 @@ func TestEnforcedTrust(t *testing.T) {
 	}
 }
 
-// Without the option nothing is refused, and the call log says what it would take.
+// Without the option nothing is refused, and a log of calls that is written says what it
+// would take. Where nobody asks it is not found out.
 func TestPoliciesAreNotEnforced(t *testing.T) {
-	server, owner := start(t, localaws.Options{})
+	silent, somebody := start(t, localaws.Options{})
+	if _, err := somebody.put(t.Context(), "/orders/tag", "v1"); err != nil {
+		t.Error(err)
+	}
+	if call := silent.Calls().All()[0]; call.Needs != nil {
+		t.Errorf("what the call needs was found out for nobody: %+v", call.Needs)
+	}
+	server, owner := start(t, localaws.Options{Calls: io.Discard})
 	owner.role(t, "ci", `{"Service":"lambda.amazonaws.com"}`, "")
 	ci, err := owner.assume(t, server, "ci")
 	if err != nil {

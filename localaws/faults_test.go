@@ -12,12 +12,17 @@ import (
 
 	sdkaws "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/tasuki-dev/tasuki/localaws"
 	"github.com/tasuki-dev/tasuki/localaws/fault"
 )
+
+// patience is how long a client waits that is to give up: long enough that its request
+// has arrived by then, on a machine that is busy too.
+const patience = time.Second
 
 // faulty starts an endpoint whose parameter /tag has been v1 and is v2, and then puts
 // a fault in force.
@@ -70,7 +75,7 @@ func TestFaultsOfCalls(t *testing.T) {
 	})
 	t.Run("timeout", func(t *testing.T) {
 		server, c := faulty(t, fault.Rule{Operation: "ssm:PutParameter", Kind: fault.Timeout})
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		if _, err := c.put(ctx, "/tag", "v3"); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want the client's own deadline", err)
@@ -111,6 +116,26 @@ func TestFaultsOfCalls(t *testing.T) {
 				_, err = c.ecr.DescribeRepositories(t.Context(), nil)
 			}
 			expectCode(t, err, code, operation)
+		})
+	}
+}
+
+// Lambda has statuses of its own, and its own word for too many requests.
+func TestFaultsInLambdasWords(t *testing.T) {
+	for kind, want := range map[fault.Kind]string{
+		fault.Error:    "500 ServiceException",
+		fault.Throttle: "429 TooManyRequestsException",
+		fault.Denied:   "403 AccessDeniedException",
+	} {
+		t.Run(string(kind), func(t *testing.T) {
+			server, c := faulty(t, fault.Rule{Operation: "lambda:ListFunctions", Kind: kind})
+			_, err := c.lambda.ListFunctions(t.Context(), nil)
+			_, code, _ := strings.Cut(want, " ")
+			expectCode(t, err, code, "")
+			if limited := new(lambdatypes.TooManyRequestsException); kind == fault.Throttle && (!errors.As(err, &limited) || limited.Reason != lambdatypes.ThrottleReasonCallerRateLimitExceeded) {
+				t.Errorf("the client reads %#v", err)
+			}
+			expectCalls(t, server, "lambda:ListFunctions "+want)
 		})
 	}
 }
@@ -198,7 +223,7 @@ func TestFaultsOfTheRegistry(t *testing.T) {
 			p := newPicture([]byte("layer"))
 			ctx, cancel := t.Context(), context.CancelFunc(func() {})
 			if test.kind == fault.Timeout {
-				ctx, cancel = context.WithTimeout(ctx, 200*time.Millisecond)
+				ctx, cancel = context.WithTimeout(ctx, 2*patience)
 			}
 			defer cancel()
 			err = p.push(ctx, repository, "v1")
@@ -263,7 +288,7 @@ func TestATimeoutOfTheRegistryEndsWithItsClient(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			server.Calls().Reset()
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			r, err := http.NewRequestWithContext(ctx, http.MethodPatch, server.URL()+"/v2/orders/blobs/uploads/x", withContext{ctx, body})
 			if err != nil {

@@ -151,6 +151,7 @@ func (s *Server) serve(o Options) error {
 		faults:    &s.faults,
 		calls:     &s.calls,
 		reference: s.reference(),
+		needed:    o.EnforceIAM || o.Calls != nil,
 		pusher:    registry.Principal,
 	}
 	if o.EnforceIAM {

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/tasuki-dev/tasuki/localaws/state"
 	"github.com/tasuki-dev/tasuki/localaws/wire"
@@ -83,7 +84,7 @@ func invalid(format string, args ...any) error {
 }
 
 // nameGrammar is of roles and policies; roles' names are shorter.
-var nameGrammar = regexp.MustCompile(`^[\w+=,.@-]{1,128}$`)
+var nameGrammar = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\w+=,.@-]{1,128}$`) })
 
 // pathGrammar is of the paths that stand before names in ARNs.
 var pathGrammar = regexp.MustCompile(`^(/|/[\x21-\x7e]+/)$`)

@@ -88,7 +88,7 @@ func (s *Service) CreatePolicy(_ context.Context, in *iam.CreatePolicyInput) (*i
 	if err != nil {
 		return nil, err
 	}
-	if !nameGrammar.MatchString(*in.PolicyName) {
+	if !nameGrammar().MatchString(*in.PolicyName) {
 		return nil, invalid("The specified value for policyName is invalid. It must contain only alphanumeric characters and/or the following: +=,.@_-")
 	}
 	if err := checkDocument(*in.PolicyDocument); err != nil {

@@ -85,7 +85,7 @@ func (s *Service) CreateRole(_ context.Context, in *iam.CreateRoleInput) (*iam.C
 		Name: *in.RoleName, Path: path, Created: time.Now().UTC().Truncate(time.Second), Trust: *in.AssumeRolePolicyDocument,
 		Description: in.Description, MaxSession: shortestSession, Boundary: aws.ToString(in.PermissionsBoundary),
 	}
-	if len(r.Name) > longestRoleName || !nameGrammar.MatchString(r.Name) {
+	if len(r.Name) > longestRoleName || !nameGrammar().MatchString(r.Name) {
 		return nil, invalid("The specified value for roleName is invalid. It must contain only alphanumeric characters and/or the following: +=,.@_-")
 	}
 	if r.Tags, err = withTags(nil, in.Tags); err != nil {

@@ -15,7 +15,7 @@ import (
 
 // PutRolePolicy writes an inline policy of a role.
 func (s *Service) PutRolePolicy(_ context.Context, in *iam.PutRolePolicyInput) (*iam.PutRolePolicyOutput, error) {
-	if !nameGrammar.MatchString(*in.PolicyName) {
+	if !nameGrammar().MatchString(*in.PolicyName) {
 		return nil, invalid("The specified value for policyName is invalid. It must contain only alphanumeric characters and/or the following: +=,.@_-")
 	}
 	if err := checkDocument(*in.PolicyDocument); err != nil {

@@ -212,6 +212,9 @@ func (s *Service) deleteAlias(_ context.Context, _ *wire.Request, path map[strin
 	}
 	err = s.o.Store.Update(func(tx *state.Tx) error {
 		a := alias{Function: ref.name, Name: ref.qualifier}
+		if err := forgetOne(tx, ref); err != nil {
+			return err
+		}
 		return aliases.Delete(tx, a.key())
 	})
 	return wire.Answer{Status: http.StatusNoContent}, err

@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 )
 
 // alias creates an alias of the function orders.
@@ -216,6 +218,26 @@ func TestListAndDeleteAliases(t *testing.T) {
 }
 
 // Of all who move an alias from the same revision, one does.
+// What was said of an alias is gone with it: another one under its name begins without.
+func TestDeletedAliasIsForgotten(t *testing.T) {
+	e := twoVersions(t)
+	name, live := aws.String("orders"), aws.String("live")
+	permission := &sdk.AddPermissionInput{
+		FunctionName: name, Qualifier: live, StatementId: aws.String("one"), Action: aws.String("lambda:InvokeFunction"), Principal: aws.String("events.amazonaws.com"),
+	}
+	url := &sdk.CreateFunctionUrlConfigInput{FunctionName: name, Qualifier: live, AuthType: types.FunctionUrlAuthTypeNone}
+	events := &sdk.PutFunctionEventInvokeConfigInput{FunctionName: name, Qualifier: live, MaximumRetryAttempts: aws.Int32(0)}
+	for range 2 {
+		e.alias(t, "live", "1")
+		localawstest.Fails(t, "ResourceNotFoundException", e.GetPolicy, &sdk.GetPolicyInput{FunctionName: name, Qualifier: live})
+		localawstest.Fails(t, "ResourceNotFoundException", e.GetFunctionEventInvokeConfig, &sdk.GetFunctionEventInvokeConfigInput{FunctionName: name, Qualifier: live})
+		localawstest.Call(t, e.AddPermission, permission)
+		localawstest.Call(t, e.CreateFunctionUrlConfig, url)
+		localawstest.Call(t, e.PutFunctionEventInvokeConfig, events)
+		localawstest.Call(t, e.DeleteAlias, &sdk.DeleteAliasInput{FunctionName: name, Name: live})
+	}
+}
+
 func TestOneMoveOfManyWins(t *testing.T) {
 	e := twoVersions(t)
 	created := e.alias(t, "live", "1")

@@ -23,14 +23,6 @@ import (
 // largestConfig bounds an image's configuration, in bytes.
 const largestConfig = 4 << 20
 
-// The largest packages, in bytes: one that is sent with a request, and one that is
-// read from S3, whose content unpacked must not be larger either (Lambda quotas, AWS
-// documentation).
-const (
-	largestZip       = 50 << 20
-	largestStoredZip = 250 << 20
-)
-
 // layerMediaTypes are the layers that can be unpacked, in OCI's and Docker's words.
 var layerMediaTypes = []string{
 	"application/vnd.oci.image.layer.v1.tar", "application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.oci.image.layer.v1.tar+zstd",
@@ -122,12 +114,12 @@ func (s *Service) keepObject(ctx context.Context, bucket, key string) (hash stri
 		return "", 0, err
 	}
 	defer object.Close()
-	return s.keepZip(object, largestStoredZip)
+	return s.keepZip(object)
 }
 
-// keepZip stores a package durably before the answer that it was taken, and returns
-// its hash and its size in bytes, which is at most largest.
-func (s *Service) keepZip(content io.Reader, largest int64) (hash string, size int64, err error) {
+// keepZip checks a package and stores it, durably before the answer that it was taken.
+// It returns its hash and its size in bytes.
+func (s *Service) keepZip(content io.Reader) (hash string, size int64, err error) {
 	dir := filepath.Dir(new(version).zip(s.o.Store.Dir()))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", 0, err
@@ -138,12 +130,17 @@ func (s *Service) keepZip(content io.Reader, largest int64) (hash string, size i
 	}
 	defer os.Remove(f.Name()) // where it was not renamed
 	sum := sha256.New()
-	size, err = io.Copy(io.MultiWriter(f, sum), io.LimitReader(content, largest+1))
+	size, err = io.Copy(io.MultiWriter(f, sum), io.LimitReader(content, sandbox.LargestZip+1))
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return "", 0, err
 	}
-	if size > largest {
-		return "", 0, invalid("Could not unzip uploaded file. It is larger than %d bytes.", largest)
+	switch err := sandbox.CheckZip(f.Name()); {
+	case size > sandbox.LargestZip, errors.Is(err, sandbox.ErrZipTooLarge):
+		return "", 0, invalid("Unzipped size must be smaller than %d bytes", sandbox.LargestZip)
+	case errors.Is(err, sandbox.ErrNotZip):
+		return "", 0, invalid("Could not unzip uploaded file. Please check your file, then try to upload again.")
+	case err != nil:
+		return "", 0, err
 	}
 	v := &version{ZipSHA256: hex.EncodeToString(sum.Sum(nil))}
 	return v.ZipSHA256, size, os.Rename(f.Name(), v.zip(s.o.Store.Dir()))

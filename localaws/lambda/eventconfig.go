@@ -55,6 +55,18 @@ func forgetAll[T any](tx *state.Tx, table state.Table[T], name string) (err erro
 	return err
 }
 
+// forgetOne removes what belongs to a version or an alias that is being deleted: another
+// one under its name begins without.
+func forgetOne(tx *state.Tx, ref reference) error {
+	if err := policies.Delete(tx, subject(ref)); err != nil {
+		return err
+	}
+	if err := urls.Delete(tx, subject(ref)); err != nil {
+		return err
+	}
+	return eventConfigs.Delete(tx, subject(ref))
+}
+
 // eventConfig returns the configuration of a function's asynchronous invocations; the
 // zero one where there is none.
 func (s *Service) eventConfig(ref reference) (c eventConfig, err error) {

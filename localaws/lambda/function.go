@@ -194,8 +194,8 @@ func (s *Service) configuration(f *function, qualifier string) *types.FunctionCo
 	if v.DeadLetters != "" {
 		c.DeadLetterConfig = &types.DeadLetterConfig{TargetArn: &v.DeadLetters}
 	}
-	if v.ImageOverride != nil {
-		c.ImageConfigResponse = &types.ImageConfigResponse{ImageConfig: v.ImageOverride}
+	if v.PackageType == types.PackageTypeImage {
+		c.ImageConfigResponse = &types.ImageConfigResponse{ImageConfig: v.ImageOverride} // empty without one, as Lambda's
 	}
 	return c
 }

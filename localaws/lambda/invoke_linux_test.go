@@ -16,9 +16,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 )
 
 func TestInvokeRunsTheImage(t *testing.T) {
+	const ofTheHost = "of the host"
+	for _, name := range []string{"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI"} {
+		t.Setenv(name, ofTheHost)
+	}
 	e := newEndpoint(t, nil)
 	uri, _ := e.images.push(t, "v1", picture{entrypoint: []string{"/function", "one"}, env: []string{"FROM=image", "ALSO=image"}})
 	e.create(t, "orders", uri, func(in *sdk.CreateFunctionInput) {
@@ -48,20 +54,22 @@ func TestInvokeRunsTheImage(t *testing.T) {
 			t.Errorf("%s is not set", name)
 		}
 	}
-	if _, found := env["HOME"]; found {
-		t.Error("the host's environment reaches the function")
+	for name, value := range env {
+		if name == "HOME" || value == ofTheHost {
+			t.Errorf("the host's environment reaches the function: %s is %q", name, value)
+		}
 	}
 }
 
 func TestInvocationsThatFail(t *testing.T) {
 	e := newEndpoint(t, nil)
 	uri, _ := e.images.push(t, "v1", picture{})
-	e.create(t, "orders", uri, func(in *sdk.CreateFunctionInput) { in.Timeout = aws.Int32(1) })
+	e.create(t, "orders", uri, func(in *sdk.CreateFunctionInput) { in.Timeout = aws.Int32(5) })
 	for _, test := range []struct{ name, event, payload, log string }{
 		{"error", `{"do":"fail"}`, `{"errorMessage":"asked to fail","errorType":"Test.Error"}`, "START RequestId: …\nEND RequestId: …\nREPORT RequestId: …\n"},
 		{"crash", `{"do":"exit","code":1}`, `{"errorType":"Runtime.ExitError","errorMessage":"RequestId: … Error: Runtime exited with error: exit status 1"}`, "…START RequestId: …\nRequestId: … Error: Runtime exited with error: exit status 1\nRuntime.ExitError\nEND RequestId: …\tStatus: error\tError Type: Runtime.ExitError\n"},
 		{"exit", `{"do":"exit"}`, `{"errorType":"Runtime.ExitError","errorMessage":"RequestId: … Error: Runtime exited without providing a reason"}`, "…Runtime.ExitError\nEND…"},
-		{"timeout", `{"do":"sleep","milliseconds":60000}`, `{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: … Error: Task timed out after 1.00 seconds"}`, "…Z … Task timed out after 1.00 seconds\nEND RequestId: …\tStatus: timeout\n"},
+		{"timeout", `{"do":"sleep","milliseconds":60000}`, `{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: … Error: Task timed out after 5.00 seconds"}`, "…Z … Task timed out after 5.00 seconds\nEND RequestId: …\tStatus: timeout\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out := e.invoke(t, "orders", test.event)
@@ -143,7 +151,7 @@ func TestEventsAreTriedThreeTimes(t *testing.T) {
 	if err != nil || out.StatusCode != http.StatusAccepted || len(out.Payload) != 0 {
 		t.Fatalf("got %+v %v", out, err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); strings.Count(e.logs.String(), "END RequestId") < 3; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); strings.Count(e.logs.String(), "END RequestId") < 3; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the log is\n%s", e.logs)
 		}
@@ -213,42 +221,60 @@ func TestLogs(t *testing.T) {
 
 func TestZipFunction(t *testing.T) {
 	e := newEndpoint(t, nil)
-	var b bytes.Buffer
-	w := zip.NewWriter(&b)
-	header := &zip.FileHeader{Name: "bootstrap", Method: zip.Deflate}
-	header.SetMode(0o755)
-	file, err := w.CreateHeader(header)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := file.Write(buildFunction(t, "amd64")); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
+	archive := localawstest.Package(t, buildFunction(t, "amd64"))
 	asZip := func(in *sdk.CreateFunctionInput) {
-		in.PackageType, in.Code = types.PackageTypeZip, &types.FunctionCode{ZipFile: b.Bytes()}
+		in.PackageType, in.Code = types.PackageTypeZip, &types.FunctionCode{ZipFile: archive}
 		in.Runtime, in.Handler = types.RuntimeProvidedal2023, aws.String("bootstrap")
 	}
 	f := e.create(t, "zipped", "", asZip)
-	if f.Configuration.CodeSize != int64(b.Len()) || f.Configuration.State != types.StateActive {
+	if f.Configuration.CodeSize != int64(len(archive)) || f.Configuration.State != types.StateActive {
 		t.Errorf("got %+v", f.Configuration)
 	}
 	if out := e.invoke(t, "zipped", `{"do":"env"}`); !strings.Contains(string(out.Payload), `"_HANDLER":"bootstrap"`) {
 		t.Errorf("got %s", out.Payload)
 	}
 	uri, _ := e.images.push(t, "v1", picture{})
-	_, err = e.UpdateFunctionCode(t.Context(), &sdk.UpdateFunctionCodeInput{FunctionName: aws.String("zipped"), ImageUri: &uri})
+	_, err := e.UpdateFunctionCode(t.Context(), &sdk.UpdateFunctionCodeInput{FunctionName: aws.String("zipped"), ImageUri: &uri})
 	wantError(t, err, "InvalidParameterValueException", "Please don't provide ImageUri when updating a function with packageType Zip.")
-	_, err = e.UpdateFunctionCode(t.Context(), &sdk.UpdateFunctionCodeInput{FunctionName: aws.String("zipped"), ZipFile: []byte("no zip")})
+	// What is no package is refused at once, and changes nothing.
+	before := e.settled(t, "zipped").Configuration
+	for _, c := range []struct {
+		content []byte
+		want    string
+	}{
+		{[]byte("no zip"), "Could not unzip uploaded file. Please check your file, then try to upload again."},
+		{archive[:len(archive)-30], "Could not unzip uploaded file. Please check your file, then try to upload again."},
+		{lying(t, 262144000), "Unzipped size must be smaller than 262144000 bytes"},
+	} {
+		_, err = e.UpdateFunctionCode(t.Context(), &sdk.UpdateFunctionCodeInput{FunctionName: aws.String("zipped"), ZipFile: c.content})
+		wantError(t, err, "InvalidParameterValueException", c.want)
+	}
+	if after := e.settled(t, "zipped").Configuration; *after.RevisionId != *before.RevisionId {
+		t.Errorf("a refused package changes the function to %+v", after)
+	}
+	// What can only be found out by unpacking fails the update.
+	_, err = e.UpdateFunctionCode(t.Context(), &sdk.UpdateFunctionCodeInput{FunctionName: aws.String("zipped"), ZipFile: localawstest.Zip(t, "../escaped", 0o644, nil)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := e.settled(t, "zipped").Configuration; c.LastUpdateStatus != types.LastUpdateStatusFailed || c.LastUpdateStatusReasonCode != types.LastUpdateStatusReasonCodeInvalidZipFileException || c.CodeSize != int64(b.Len()) {
-		t.Errorf("after a package that is no zip: %+v", c)
+	if c := e.settled(t, "zipped").Configuration; c.LastUpdateStatus != types.LastUpdateStatusFailed || c.LastUpdateStatusReasonCode != types.LastUpdateStatusReasonCodeInvalidZipFileException || c.CodeSize != int64(len(archive)) {
+		t.Errorf("after a package that cannot be unpacked: %+v", c)
 	}
 	e.invoke(t, "zipped", `{}`)
+}
+
+// lying returns an archive with a file that is said to unpack to so many bytes.
+func lying(t *testing.T, size uint64) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	if _, err := w.CreateRaw(&zip.FileHeader{Name: "large", Method: zip.Deflate, UncompressedSize64: size}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 func BenchmarkWarm(b *testing.B) {

@@ -289,7 +289,10 @@ func (d dispatcher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (e *endpoint) create(t testing.TB, name, uri string, edit func(*sdk.CreateFunctionInput)) *sdk.GetFunctionOutput {
 	t.Helper()
-	in := &sdk.CreateFunctionInput{FunctionName: &name, Role: aws.String(role), PackageType: types.PackageTypeImage, Code: &types.FunctionCode{ImageUri: &uri}}
+	in := &sdk.CreateFunctionInput{
+		FunctionName: &name, Role: aws.String(role), PackageType: types.PackageTypeImage, Code: &types.FunctionCode{ImageUri: &uri},
+		Timeout: aws.Int32(30), // Lambda's own 3 s are few on a machine that is busy
+	}
 	if edit != nil {
 		edit(in)
 	}
@@ -302,7 +305,7 @@ func (e *endpoint) create(t testing.TB, name, uri string, edit func(*sdk.CreateF
 // settled waits until a function is neither being created nor changed.
 func (e *endpoint) settled(t testing.TB, name string) *sdk.GetFunctionOutput {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(2 * time.Minute); ; { // a machine may be busy
 		f, err := e.GetFunction(t.Context(), &sdk.GetFunctionInput{FunctionName: &name})
 		if err != nil {
 			t.Fatal(err)

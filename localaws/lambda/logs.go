@@ -12,6 +12,10 @@ import (
 // logTail is how much of an invocation's log Invoke answers with, in bytes.
 const logTail = 4 << 10
 
+// longestLine is how much of a line is kept in memory, in bytes: what is longer is
+// written as several lines.
+const longestLine = 256 << 10
+
 // logs keeps a file for each function's log, and copies every line to one writer.
 type logs struct {
 	dir string
@@ -57,6 +61,10 @@ func (s *stream) Write(p []byte) (int, error) {
 	if end := bytes.LastIndexByte(s.partial, '\n'); end >= 0 {
 		s.emit(s.partial[:end+1])
 		s.partial = append(s.partial[:0], s.partial[end+1:]...)
+	}
+	for len(s.partial) > longestLine {
+		s.emit(append(bytes.Clone(s.partial[:longestLine]), '\n'))
+		s.partial = append(s.partial[:0], s.partial[longestLine:]...)
 	}
 	return len(p), nil
 }

@@ -209,6 +209,9 @@ func (s *Service) deleteVersion(ref reference) (wire.Answer, error) {
 		if len(leading) > 0 {
 			return conflict("Unable to delete version because the following aliases reference it: [%s]", strings.Join(leading, ", "))
 		}
+		if err := forgetOne(tx, ref); err != nil {
+			return err
+		}
 		return versions.Delete(tx, versionKey(ref.name, ref.qualifier))
 	}); err != nil {
 		return wire.Answer{}, err

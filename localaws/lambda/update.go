@@ -132,7 +132,7 @@ func (s *Service) setCode(ctx context.Context, v *version, from source) (err err
 	case len(from.zip) == 0:
 		return invalid("Please provide a source for function code.")
 	}
-	v.ZipSHA256, v.CodeSize, err = s.keepZip(bytes.NewReader(from.zip), largestZip)
+	v.ZipSHA256, v.CodeSize, err = s.keepZip(bytes.NewReader(from.zip))
 	return err
 }
 

@@ -52,6 +52,9 @@ func TestCreateUpdateInvoke(t *testing.T) {
 	if aws.ToString(f.Code.ImageUri) != v1 || aws.ToString(f.Code.ResolvedImageUri) != repository+"@"+first || aws.ToString(f.Code.RepositoryType) != "ECR" {
 		t.Errorf("its code is %+v", f.Code)
 	}
+	if c := f.Configuration.ImageConfigResponse; c == nil || c.ImageConfig != nil {
+		t.Errorf("its image's configuration is overridden by %+v", c)
+	}
 	if got := e.versionOf(t, "orders"); got != "v1" {
 		t.Errorf("answered by %s", got)
 	}
@@ -239,7 +242,7 @@ func TestUpdateConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := e.settled(t, "orders")
-	if c := f.Configuration; *c.MemorySize != 512 || *c.Timeout != 3 || c.Environment.Variables["VERSION"] != "configured" || aws.ToString(f.Code.ResolvedImageUri) != repository+"@"+first {
+	if c := f.Configuration; *c.MemorySize != 512 || *c.Timeout != 30 || c.Environment.Variables["VERSION"] != "configured" || aws.ToString(f.Code.ResolvedImageUri) != repository+"@"+first {
 		t.Errorf("it is %+v", c)
 	}
 	if got := e.versionOf(t, "orders"); got != "configured" {

@@ -327,7 +327,11 @@ func writeURL(w http.ResponseWriter, payload []byte) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	for name, value := range response.Headers {
-		w.Header().Set(name, value)
+		switch http.CanonicalHeaderKey(name) {
+		case "Connection", "Content-Length", "Transfer-Encoding": // are the endpoint's to say
+		default:
+			w.Header().Set(name, value)
+		}
 	}
 	for _, cookie := range response.Cookies {
 		w.Header().Add("Set-Cookie", cookie)

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -67,6 +68,9 @@ func runInside(in io.Reader) report {
 	signal.Notify(make(chan os.Signal, 1))
 	if err := enterRootfs(o.Scratch); err != nil {
 		return report{Host: err.Error(), Denied: denied(err)}
+	}
+	if err := limit(); err != nil {
+		return report{Host: err.Error()}
 	}
 	if err := dropPrivileges(); err != nil {
 		return report{Host: err.Error(), Denied: denied(err)}
@@ -197,6 +201,46 @@ func mountResolver(temporary string) error {
 	return nil
 }
 
+// limit keeps what is started to Lambda's limits of files and processes, so that one
+// function that goes wild does not take all that the host has.
+func limit() error {
+	if err := limitTo(unix.RLIMIT_NOFILE, mostFiles); err != nil {
+		return fmt.Errorf("limit the open files: %w", err)
+	}
+	var host unix.Utsname
+	if err := unix.Uname(&host); err != nil {
+		return fmt.Errorf("ask for the kernel's version: %w", err)
+	}
+	if !countsByNamespace(unix.ByteSliceToString(host.Release[:])) {
+		return nil
+	}
+	if err := limitTo(unix.RLIMIT_NPROC, mostProcesses); err != nil {
+		return fmt.Errorf("limit the processes: %w", err)
+	}
+	return nil
+}
+
+// limitTo lowers a limit, for good.
+func limitTo(resource int, most uint64) error {
+	var now unix.Rlimit
+	if err := unix.Getrlimit(resource, &now); err != nil {
+		return err
+	}
+	most = min(most, now.Max)
+	return unix.Setrlimit(resource, &unix.Rlimit{Cur: most, Max: most})
+}
+
+// countsByNamespace reports whether the kernel counts a user's processes in each user
+// namespace, as it does since 5.14. One before counts all that the user has on the host
+// too: a limit could keep a function from starting there for what others do.
+func countsByNamespace(release string) bool {
+	var major, minor int
+	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
+		return false
+	}
+	return major > 5 || major == 5 && minor >= 14
+}
+
 // dropPrivileges leaves the thread, and what it starts, without a capability and
 // without a way to get one.
 func dropPrivileges() error {
@@ -252,7 +296,15 @@ func startEntrypoint(o order) (pid int, fault *Fault) {
 		return 0, &Fault{Type: FaultEntrypoint, Message: err.Error()}
 	}
 	defer null.Close()
-	pid, err = syscall.ForkExec(program, o.Command, &syscall.ProcAttr{Env: o.Env, Files: []uintptr{null.Fd(), 1, 2}})
+	for pause := time.Millisecond; ; pause *= 2 {
+		pid, err = syscall.ForkExec(program, o.Command, &syscall.ProcAttr{Env: o.Env, Files: []uintptr{null.Fd(), 1, 2}})
+		// Another process that the endpoint was starting as it unpacked the program may
+		// hold it open still, until it begins its own program.
+		if err != syscall.ETXTBSY || pause > time.Second {
+			break
+		}
+		time.Sleep(pause)
+	}
 	if err != nil {
 		return 0, &Fault{Type: FaultEntrypoint, Message: (&os.PathError{Op: "fork/exec", Path: program, Err: err}).Error()}
 	}

@@ -47,24 +47,58 @@ func newOutput(to io.Writer) (*output, *os.File, error) {
 
 // pump writes out what is in the pipe, and reports whether the pipe has ended.
 func (o *output) pump(fd uintptr) (ended bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	for {
-		switch n, err := unix.Read(int(fd), o.buf[:]); {
-		case errors.Is(err, unix.EINTR):
+		switch n, err := o.pass(fd, len(o.buf)); {
 		case errors.Is(err, unix.EAGAIN):
 			return false
 		case err != nil || n == 0:
 			return true
-		default:
-			_, _ = o.to.Write(o.buf[:n]) // a log that cannot be written must not stop the function
 		}
 	}
 }
 
-// flush returns when everything that was written before has reached the writer.
+// pass writes out what one read gives, most bytes at the most. Between two of them
+// somebody else has a turn.
+func (o *output) pass(fd uintptr, most int) (n int, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for {
+		if n, err = unix.Read(int(fd), o.buf[:min(most, len(o.buf))]); !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if n > 0 {
+		_, _ = o.to.Write(o.buf[:n]) // a log that cannot be written must not stop the function
+	}
+	return n, err
+}
+
+// flush returns when everything that was written before has reached the writer. What is
+// written meanwhile may stay in the pipe: there are functions that never stop.
 func (o *output) flush() {
-	_ = o.raw.Control(func(fd uintptr) { o.pump(fd) }) // a closed pipe was pumped dry
+	// The error is that of a closed pipe, which was pumped dry.
+	_ = o.raw.Control(func(fd uintptr) {
+		left := o.waiting(fd)
+		for left > 0 {
+			n, err := o.pass(fd, left)
+			if err != nil || n == 0 {
+				return // the pump was faster
+			}
+			left -= n
+		}
+	})
+}
+
+// waiting returns how many bytes are in the pipe, when what was read of it before has
+// reached the writer.
+func (o *output) waiting(fd uintptr) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n, err := unix.IoctlGetInt(int(fd), unix.TIOCINQ) // FIONREAD by its other name
+	if err != nil {
+		return 0 // it is a pipe: it can tell
+	}
+	return n
 }
 
 // close writes out the rest; nobody can write any more.

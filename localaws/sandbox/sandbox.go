@@ -25,6 +25,8 @@ const (
 	LargestPayload = 6<<20 + 100      // bytes of a response; AWS names it so in its error
 	largestImage   = 10 << 30         // bytes of an image, uncompressed
 	defaultScratch = 512              // MiB of /tmp
+	mostFiles      = 1024             // file descriptors of a process
+	mostProcesses  = 1024             // processes and threads of an environment
 	defaultPath    = "/usr/local/bin:/usr/bin/:/bin:/opt/bin"
 	defaultWorkDir = "/var/task" // where it exists
 )

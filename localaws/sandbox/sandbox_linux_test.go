@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -133,7 +134,7 @@ func start(t testing.TB, c sandbox.Config) *sandbox.Environment {
 }
 
 func invoke(e *sandbox.Environment, event string) (sandbox.Result, error) {
-	return e.Invoke(context.Background(), sandbox.Invocation{ID: "id-1", Payload: []byte(event), Deadline: time.Now().Add(10 * time.Second)})
+	return e.Invoke(context.Background(), sandbox.Invocation{ID: "id-1", Payload: []byte(event), Deadline: time.Now().Add(time.Minute)})
 }
 
 // ask invokes and decodes the response into a T.
@@ -322,7 +323,7 @@ func TestInitLimit(t *testing.T) {
 
 func TestInvocationsThatGoWrong(t *testing.T) {
 	dir := unpack(t, functionLayer(t))
-	soon := func() time.Time { return time.Now().Add(10 * time.Second) }
+	soon := func() time.Time { return time.Now().Add(time.Minute) }
 	for _, test := range []struct {
 		name, event string
 		deadline    func() time.Time
@@ -364,6 +365,27 @@ func TestExtensionsAreRefusedByName(t *testing.T) {
 	if got := ask[string](t, e, `{"do":"extension"}`); !strings.HasPrefix(got, "501") || !strings.Contains(got, "Extensions API is not provided") {
 		t.Errorf("got %s", got)
 	}
+}
+
+// What a function can take of the machine's processes and files is what Lambda gives.
+func TestLimits(t *testing.T) {
+	e := start(t, sandbox.Config{Rootfs: unpack(t, functionLayer(t))})
+	limits := ask[string](t, e, `{"do":"read","path":"/proc/self/limits"}`)
+	for _, name := range []string{"Max open files", "Max processes"} {
+		for line := range strings.Lines(limits) {
+			rest, found := strings.CutPrefix(line, name)
+			if fields := strings.Fields(rest); found && (fields[0] != "1024" || fields[1] != "1024") {
+				t.Errorf("%s is %v; want 1024 at most", name, fields)
+			}
+		}
+	}
+	// Each of them has several threads, which count.
+	result, err := e.Invoke(t.Context(), sandbox.Invocation{ID: "id-1", Payload: []byte(`{"do":"multiply","code":1100}`), Deadline: time.Now().Add(2 * time.Minute)})
+	if n, notNumber := strconv.Atoi(string(result.Payload)); err != nil || notNumber != nil || n < 10 || n == 1100 {
+		t.Errorf("the function made so many processes: %s (%v)", result.Payload, err)
+	}
+	// It is the environment's own limit: another one is not kept from starting.
+	start(t, sandbox.Config{Rootfs: unpack(t, functionLayer(t))})
 }
 
 // A mount of the host's own file would let a function of root's change the host:

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 	"github.com/tasuki-dev/tasuki/localaws/sandbox"
 )
 
@@ -196,21 +198,7 @@ func TestUnpackZip(t *testing.T) {
 	write := func(name string, mode fs.FileMode, content []byte) string {
 		t.Helper()
 		path := filepath.Join(t.TempDir(), "function.zip")
-		f, err := os.Create(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := zip.NewWriter(f)
-		header := &zip.FileHeader{Name: name, Method: zip.Deflate}
-		header.SetMode(mode)
-		out, err := w.CreateHeader(header)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := out.Write(content); err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(w.Close(), f.Close()); err != nil {
+		if err := os.WriteFile(path, localawstest.Zip(t, name, mode, content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return path
@@ -231,6 +219,53 @@ func TestUnpackZip(t *testing.T) {
 	}
 	if err := sandbox.UnpackZip(t.Context(), filepath.Join(t.TempDir(), "rootfs"), os.Args[0]); !errors.Is(err, sandbox.ErrNotZip) {
 		t.Errorf("no zip: got %v", err)
+	}
+}
+
+// What an archive says of its files is held against the limit before anything is
+// unpacked, numbers included that would overflow, and none gives more than it says.
+func TestZipThatIsTooLarge(t *testing.T) {
+	archive := func(sizes ...uint64) string {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), "function.zip")
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := zip.NewWriter(f)
+		for i, size := range sizes {
+			// A kilobyte, however much it is said to be.
+			out, err := w.CreateRaw(&zip.FileHeader{Name: fmt.Sprint(i), Method: zip.Store, UncompressedSize64: size, CompressedSize64: 1024})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := out.Write(make([]byte, 1024)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(w.Close(), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	const limit = 262144000
+	for _, c := range []struct {
+		sizes []uint64
+		want  error
+	}{
+		{[]uint64{limit}, sandbox.ErrZipTooLarge},
+		{[]uint64{limit / 2, limit / 2}, sandbox.ErrZipTooLarge},
+		{[]uint64{1 << 63}, sandbox.ErrZipTooLarge},
+		{[]uint64{1 << 63, 1 << 63}, sandbox.ErrZipTooLarge},
+		{[]uint64{100}, sandbox.ErrNotZip}, // it unpacks to more than it says
+	} {
+		dir := filepath.Join(t.TempDir(), "rootfs")
+		if err := sandbox.UnpackZip(t.Context(), dir, archive(c.sizes...)); !errors.Is(err, c.want) {
+			t.Errorf("%v: got %v, want %v", c.sizes, err, c.want)
+		}
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("%v: it was unpacked", c.sizes)
+		}
 	}
 }
 

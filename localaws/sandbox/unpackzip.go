@@ -12,15 +12,50 @@ import (
 	"path/filepath"
 )
 
-// ErrNotZip is the error for a package that is no zip archive, or is damaged.
-var ErrNotZip = errors.New("not a zip archive that can be unpacked")
+// LargestZip is what the files of a zip archive have together, in bytes, where it is
+// just too large (Lambda quotas, AWS documentation: 250 MB).
+const LargestZip = 250 << 20
 
-// UnpackZip makes dir a root file system with nothing in it but the zip archive's
-// files, in /var/task, in the manner of [Unpack].
-func UnpackZip(ctx context.Context, dir, archive string) error {
+// The errors for packages that Lambda does not take.
+var (
+	// ErrNotZip is the error for a package that is no zip archive, or is damaged.
+	ErrNotZip = errors.New("not a zip archive that can be unpacked")
+	// ErrZipTooLarge is the error for a zip archive of [LargestZip] or more.
+	ErrZipTooLarge = errors.New("unzipped size is 262144000 bytes or more")
+)
+
+// CheckZip returns ErrNotZip for a file that is no zip archive, and ErrZipTooLarge for
+// one that is too large, by what it says itself. It unpacks nothing.
+func CheckZip(archive string) error {
+	r, err := openZip(archive)
+	if err != nil {
+		return err
+	}
+	return r.Close()
+}
+
+// openZip opens an archive that is not too large. None of its files gives more than the
+// archive says: reading it would end in an error.
+func openZip(archive string) (*zip.ReadCloser, error) {
 	r, err := zip.OpenReader(archive)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrNotZip, err)
+		return nil, fmt.Errorf("%w: %w", ErrNotZip, err)
+	}
+	var size uint64
+	for _, file := range r.File {
+		if size += file.UncompressedSize64; size >= LargestZip || file.UncompressedSize64 >= LargestZip {
+			return nil, errors.Join(ErrZipTooLarge, r.Close())
+		}
+	}
+	return r, nil
+}
+
+// UnpackZip makes dir a root file system with nothing in it but the zip archive's
+// files, in /var/task, in the manner of [Unpack]. Its errors are those of [CheckZip].
+func UnpackZip(ctx context.Context, dir, archive string) error {
+	r, err := openZip(archive)
+	if err != nil {
+		return err
 	}
 	defer r.Close()
 	return build(dir, func(temporary string) error {
@@ -33,13 +68,9 @@ func UnpackZip(ctx context.Context, dir, archive string) error {
 			return err
 		}
 		defer root.Close()
-		var size int64
 		for _, file := range r.File {
 			if err := ctx.Err(); err != nil {
 				return err
-			}
-			if size += int64(file.UncompressedSize64); size > largestImage {
-				return ErrTooLarge
 			}
 			if err := unzip(root, file); err != nil {
 				return fmt.Errorf("%w: %s: %w", ErrNotZip, file.Name, err)

@@ -258,7 +258,7 @@ func TestLookingWritesNothing(t *testing.T) {
 		select {
 		case err := <-looked:
 			return err
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			return errors.New("the poll waits to write")
 		}
 	})

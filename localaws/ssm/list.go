@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"github.com/tasuki-dev/tasuki/localaws/state"
+	"github.com/tasuki-dev/tasuki/localaws/wire"
 )
 
 // mostByPath is how many parameters a page of GetParametersByPath has at most.
@@ -27,6 +28,11 @@ func (s *Service) GetParametersByPath(ctx context.Context, in *ssm.GetParameters
 	}
 	if err := checkPath(path); err != nil {
 		return nil, err
+	}
+	for _, f := range in.ParameterFilters {
+		if aws.ToString(f.Key) == "Label" {
+			return nil, wire.NotProvided("ssm", "GetParametersByPath with a filter of labels")
+		}
 	}
 	filters, err := parseFilters(in.ParameterFilters, "Type", "KeyId")
 	if err != nil {

@@ -62,6 +62,10 @@ func TestGetParametersByPath(t *testing.T) {
 	if got := e.code(err); got != "InvalidFilterKey" {
 		t.Errorf("a filter by name: got %s", got)
 	}
+	_, err = e.GetParametersByPath(t.Context(), &sdk.GetParametersByPathInput{Path: aws.String("/t"), ParameterFilters: []types.ParameterStringFilter{filterBy("Label", "", "x")}})
+	if got := e.code(err); got != "NotImplemented" { // AWS has it
+		t.Errorf("a filter by label: got %s", got)
+	}
 }
 
 func TestPages(t *testing.T) {

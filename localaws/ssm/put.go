@@ -149,6 +149,8 @@ func checkValue(in *ssm.PutParameterInput) error {
 		return err
 	case value == "":
 		return checkLength("value", value, 1, longestValue)
+	case len(value) > longestValue && (in.Tier == types.ParameterTierAdvanced || in.Tier == types.ParameterTierIntelligentTiering):
+		return errAdvanced() // also where it is AWS that would choose it
 	case len(value) > longestValue:
 		return invalid("Standard tier parameters support a maximum parameter value of %d characters. To create a larger parameter value, upgrade the parameter to use the advanced-parameter tier. For more information, see https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html", longestValue)
 	case nested().MatchString(value):
@@ -178,7 +180,9 @@ func checkTier(in *ssm.PutParameterInput) error {
 		}
 	}
 	if in.Tier == types.ParameterTierAdvanced || aws.ToString(in.Policies) != "" {
-		return wire.NotProvided("ssm", "PutParameter in the Advanced tier")
+		return errAdvanced()
 	}
 	return nil
 }
+
+func errAdvanced() error { return wire.NotProvided("ssm", "PutParameter in the Advanced tier") }

@@ -105,6 +105,9 @@ func TestPutRefuses(t *testing.T) {
 		{"key without a secret", put(func(in *sdk.PutParameterInput) { in.KeyId = aws.String("alias/k") }), "ValidationException", "KeyId is required for SecureString type parameter only."},
 		{"data type", put(func(in *sdk.PutParameterInput) { in.DataType = aws.String("Text") }), "ValidationException", "The following data type is not supported: Text (Data type names are all lowercase.)"},
 		{"tier", put(func(in *sdk.PutParameterInput) { in.Tier = "Premium" }), "ValidationException", "1 validation error detected: Value 'Premium' at 'tier' failed to satisfy constraint: Member must satisfy enum value set: [Standard, Advanced, Intelligent-Tiering]"},
+		{"long value in the tier that fits", put(func(in *sdk.PutParameterInput) {
+			in.Value, in.Tier = aws.String(strings.Repeat("x", 4097)), types.ParameterTierIntelligentTiering
+		}), "NotImplemented", "PutParameter in the Advanced tier of ssm is not provided by tasuki local."},
 		{"advanced tier", put(func(in *sdk.PutParameterInput) { in.Tier = types.ParameterTierAdvanced }), "NotImplemented", "PutParameter in the Advanced tier of ssm is not provided by tasuki local."},
 		{"policies", put(func(in *sdk.PutParameterInput) { in.Policies = aws.String("[]") }), "NotImplemented", "PutParameter in the Advanced tier of ssm is not provided by tasuki local."},
 		{"tag key", put(func(in *sdk.PutParameterInput) {

@@ -25,18 +25,24 @@ type Store struct {
 }
 
 // Open opens the store in dir, made where it does not exist. Only one process can
-// have it open: a second one is told so within a second.
+// have it open: a second one is told so within a second. A store that is damaged, or
+// that a newer version of this package wrote, is refused, and left as it is.
 func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := examine(dir); err != nil {
 		return nil, err
 	}
 	return open(dir, false)
 }
 
 // Temporary opens an empty store that is gone when it is closed. It runs the same
-// code as a durable one, but does not wait for the disk.
+// code as a durable one, but does not wait for the disk. What processes that were
+// killed have left of theirs is removed.
 func Temporary() (*Store, error) {
-	dir, err := os.MkdirTemp("", "tasuki-local-")
+	removeAbandoned(time.Now())
+	dir, err := os.MkdirTemp("", temporaryPrefix)
 	if err != nil {
 		return nil, err
 	}
@@ -47,16 +53,52 @@ func Temporary() (*Store, error) {
 	return store, nil
 }
 
+// fileName is the name of a store's file in its folder.
+const fileName = "state.db"
+
 func open(dir string, temporary bool) (*Store, error) {
-	path := filepath.Join(dir, "state.db")
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, NoSync: temporary, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType})
-	if errors.Is(err, bbolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("%s is in use by another tasuki local", dir)
-	}
+	db, err := bbolt.Open(filepath.Join(dir, fileName), 0o600, &bbolt.Options{Timeout: time.Second, NoSync: temporary, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType})
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, notOpened(dir, err)
 	}
-	return &Store{db, dir, temporary}, nil
+	s := &Store{db, dir, temporary}
+	if err := s.checkFormat(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func notOpened(dir string, err error) error {
+	if errors.Is(err, bbolterrors.ErrTimeout) {
+		return fmt.Errorf("%s is in use by another tasuki local", dir)
+	}
+	return fmt.Errorf("open %s: %w", filepath.Join(dir, fileName), err)
+}
+
+// format is what all tables together look like. A version that would misread what an
+// earlier one wrote, or be misread by it, has the next number.
+const format = 1
+
+// formats holds the format under "format". Stores that were made before there was a
+// number are of the first.
+var formats = Table[int]{Name: "state"}
+
+// checkFormat refuses a store of a newer format, and notes the format of a new one.
+func (s *Store) checkFormat() error {
+	var written int
+	if err := s.View(func(tx *Tx) (err error) {
+		written, _, err = formats.Get(tx, "format")
+		return err
+	}); err != nil {
+		return err
+	}
+	switch {
+	case written > format:
+		return fmt.Errorf("%s was written by a newer tasuki: its format is %d, and this one reads %d; use the newer one, or another folder", s.dir, written, format)
+	case written == format:
+		return nil
+	}
+	return s.Update(func(tx *Tx) error { return formats.Put(tx, "format", format) })
 }
 
 // Dir returns the folder that the store lives in.

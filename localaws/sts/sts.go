@@ -9,6 +9,7 @@ import (
 	"encoding/base32"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -55,7 +56,7 @@ func (s *Service) GetCallerIdentity(ctx context.Context, _ *sts.GetCallerIdentit
 }
 
 // sessionName is what STS's model takes for RoleSessionName.
-var sessionName = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
+var sessionName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\w+=,.@-]{2,64}$`) })
 
 // The bounds of a session's life, as the model has them, and its default.
 const (
@@ -68,7 +69,7 @@ const (
 // looked at: whoever reaches the local endpoint may assume any role that exists.
 func (s *Service) AssumeRole(ctx context.Context, in *sts.AssumeRoleInput) (*sts.AssumeRoleOutput, error) {
 	arn, session := aws.ToString(in.RoleArn), aws.ToString(in.RoleSessionName)
-	if arn == "" || !sessionName.MatchString(session) {
+	if arn == "" || !sessionName().MatchString(session) {
 		return nil, wire.Errorf("ValidationError", "AssumeRole takes a RoleArn, and a RoleSessionName that satisfies regular expression pattern: [\\w+=,.@-]* with a length of 2 to 64")
 	}
 	life := defaultSession

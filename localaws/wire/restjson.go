@@ -85,9 +85,21 @@ func (s *REST) Serve(ctx context.Context, _ string, r *Request) Answer {
 	return answer
 }
 
+// restWords are Lambda's words and statuses for what the other services in JSON call or
+// answer otherwise.
+var restWords = map[string]Error{
+	"ThrottlingException":   {Code: "TooManyRequestsException", Status: http.StatusTooManyRequests, Members: map[string]any{"Reason": "CallerRateLimitExceeded"}},
+	"AccessDeniedException": {Code: "AccessDeniedException", Status: http.StatusForbidden},
+	"InternalFailure":       {Code: "ServiceException", Status: http.StatusInternalServerError},
+}
+
 // Fail implements [Service]. Lambda's errors carry who is to blame.
 func (s *REST) Fail(r *Request, err error) Answer {
-	e := asError(err)
+	e := *asError(err)
+	if own, found := restWords[e.Code]; found {
+		own.Message = e.Message
+		e = own
+	}
 	blame := "User"
 	if e.Status >= http.StatusInternalServerError {
 		blame = "Service"
