@@ -22,8 +22,8 @@ type admission struct {
 // there is none. A request that is sent again with its token is answered like the first
 // one. The stack's change sets are deleted, but for the one that is executed: they were
 // made of what the stack was.
-func (s *Service) begin(nameOrID string, token *string, admit func(tx *state.Tx, st *stack) (*admission, error)) (id, operationID string, err error) {
-	if token != nil && !nameOfToken.MatchString(*token) {
+func (s *Service) begin(nameOrID string, token *string, kind types.OperationType, admit func(tx *state.Tx, st *stack) (*admission, error)) (id, operationID string, err error) {
+	if token != nil && !nameOfToken().MatchString(*token) {
 		return "", "", invalid("1 validation error detected: Value '%s' at 'clientRequestToken' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9][-a-zA-Z0-9]*", *token)
 	}
 	s.admitting.Lock()
@@ -41,8 +41,8 @@ func (s *Service) begin(nameOrID string, token *string, admit func(tx *state.Tx,
 			return err
 		}
 		id, operationID = existing.ID, existing.lastOperationID()
-		if found && existing.asked(token) {
-			return nil
+		if again, err := existing.asked(token, kind); err != nil || again {
+			return err
 		}
 		of := &existing
 		if !found {
@@ -53,7 +53,7 @@ func (s *Service) begin(nameOrID string, token *string, admit func(tx *state.Tx,
 			return err
 		}
 		st := &admitted.st
-		st.Operation, st.LastToken = &admitted.operation, aws.ToString(token)
+		st.Operation, st.LastToken, st.LastAsked = &admitted.operation, aws.ToString(token), kind
 		st.Operation.ID, st.Operation.Started = wire.NewID(), s.clock.now()
 		begun, id, operationID = st, st.ID, st.Operation.ID
 		if err := s.forgetChangeSets(tx, st.ID); err != nil {
@@ -75,5 +75,14 @@ func (s *Service) begin(nameOrID string, token *string, admit func(tx *state.Tx,
 	return id, operationID, nil
 }
 
-// asked reports whether the stack's last operation was asked for with a token.
-func (st *stack) asked(token *string) bool { return token != nil && st.LastToken == *token }
+// asked reports whether the stack's last operation, of that kind, was asked for with a
+// token. A token that the last operation was asked for with, of another kind, is refused.
+func (st *stack) asked(token *string, kind types.OperationType) (bool, error) {
+	switch {
+	case token == nil || st.LastToken != *token:
+		return false, nil
+	case st.LastAsked != kind:
+		return false, wire.Errorf("TokenAlreadyExistsException", "The client request token %s was used for another operation on stack %s.", *token, st.Name)
+	}
+	return true, nil
+}

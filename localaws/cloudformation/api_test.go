@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -168,8 +169,12 @@ func TestExports(t *testing.T) {
 	if status := w.deploy(exporting("2")); status != "UPDATE_ROLLBACK_COMPLETE" {
 		t.Errorf("a change of what is imported ends in %s", status)
 	}
-	if status := w.destroy(); status != "DELETE_FAILED" {
+	before := len(w.eventsOf(name))
+	if status := w.destroy(); status != "UPDATE_ROLLBACK_COMPLETE" { // which it was in
 		t.Errorf("deleting what is imported ends in %s", status)
+	}
+	if diff := cmp.Diff([]string{"web DELETE_IN_PROGRESS [User Initiated]", "web UPDATE_ROLLBACK_COMPLETE [Delete canceled. Cannot delete export shared as it is in use by user.]"}, w.eventsOf(name)[before:]); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
 	}
 	if reason := aws.ToString(w.stack().StackStatusReason); reason != "Delete canceled. Cannot delete export shared as it is in use by user." {
 		t.Errorf("it says %q", reason)
@@ -180,6 +185,10 @@ func TestExports(t *testing.T) {
 	}
 	if status := w.deployTo("other", exporting("1")); status != "ROLLBACK_COMPLETE" {
 		t.Errorf("a second export of the name ends in %s", status)
+	}
+	const reason = "other ROLLBACK_IN_PROGRESS [Export with name shared is already exported by stack web. Rollback requested by user.]"
+	if !slices.Contains(w.eventsOf("other"), reason) {
+		t.Errorf("the events are\n%s", strings.Join(w.eventsOf("other"), "\n"))
 	}
 }
 
@@ -230,6 +239,10 @@ func TestDeleteFailed(t *testing.T) {
 			}
 			if reason := *w.stack().StackStatusReason; reason != "The following resource(s) failed to delete: [B]. " {
 				t.Errorf("it says %q", reason)
+			}
+			kept := sdk.DeleteStackInput{StackName: aws.String("web"), RetainResources: []string{"B", "C"}}
+			if _, err := w.DeleteStack(t.Context(), &kept); code(err) != "ValidationError" { // C is gone
+				t.Errorf("retaining what has not failed: %v", err)
 			}
 			before := len(w.events())
 			if _, err := w.DeleteStack(t.Context(), &test.in); err != nil {
@@ -286,11 +299,62 @@ func TestRefusals(t *testing.T) {
 		"no template":        {create("", func(in *sdk.CreateStackInput) { in.TemplateBody = nil }), "ValidationError: Either Template URL or Template Body must be specified."},
 		"unknown attributes": {create(`{"Resources": {"A": {"Type": "Test::Thing"}, "B": {"Type": "Test::Thing", "Properties": {"Value": {"Fn::GetAtt": ["A", "Nothing"]}}}}}`, nil), "ValidationError: Template error: resource A does not support attribute type Nothing in Fn::GetAtt"},
 		"unknown types":      {create(`{"Resources": {"A": {"Type": "AWS::EC2::VPC"}}}`, nil), "ValidationError: Template format error: Unrecognized resource types: [AWS::EC2::VPC]. They are not provided by tasuki local."},
-		"unknown members":    {create(`{"Resources": {"A": {"Type": "Test::Thing", "Properties": {"Colour": "red"}}}}`, nil), "ValidationError: Encountered unsupported property Colour"},
+		"unknown members":    {create(`{"Resources": {"A": {"Type": "Test::Thing", "Properties": {"Colour": "red"}}}}`, nil), "ValidationError: Encountered unsupported property Colour. It is not provided by tasuki local."},
 		"missing parameters": {create(`{"Parameters": {"P": {"Type": "String"}}, "Resources": {"A": {"Type": "Test::Thing"}}}`, nil), "ValidationError: Parameters: [P] must have values"},
 		"foreign parameters": {create(chain, func(in *sdk.CreateStackInput) {
 			in.Parameters = []types.Parameter{{ParameterKey: aws.String("Q"), ParameterValue: aws.String("1")}}
 		}), "ValidationError: Parameters: [Q] do not exist in the template"},
+		"circles": {create(`{"Resources": {"A": {"Type": "Test::Thing", "DependsOn": "B"}, "B": {"Type": "Test::Thing", "DependsOn": "A"}}}`, nil), "ValidationError: Circular dependency between resources: [A, B]"},
+		"what is left out by its condition": {
+			create(`{"Conditions": {"No": {"Fn::Equals": ["a", "b"]}}, "Resources": {
+				"A": {"Type": "Test::Thing", "Condition": "No"}, "Z": {"Type": "Test::Thing", "Condition": "No"}, "C": {"Type": "Test::Thing"},
+				"B": {"Type": "Test::Thing", "DependsOn": "Z", "Properties": {"Value": {"Fn::Sub": "${C}-${A}"}}}}}`, nil),
+			"ValidationError: Template format error: Unresolved resource dependencies [A] in the Resources block of the template",
+		},
+		"output of what is left out": {
+			create(`{"Conditions": {"No": {"Fn::Equals": ["a", "b"]}}, "Resources": {"A": {"Type": "Test::Thing", "Condition": "No"}, "B": {"Type": "Test::Thing"}},
+				"Outputs": {"Not": {"Condition": "No", "Value": {"Ref": "A"}}, "Is": {"Value": {"Fn::If": ["No", {"Ref": "B"}, {"Ref": "A"}]}}}}`, nil),
+			"ValidationError: Template format error: Unresolved resource dependencies [A] in the Outputs block of the template",
+		},
+		"output of a list": {
+			create(`{"Parameters": {"L": {"Type": "CommaDelimitedList", "Default": "a,b"}}, "Resources": {"A": {"Type": "Test::Thing"}}, "Outputs": {"O": {"Value": {"Ref": "L"}}}}`, nil),
+			"ValidationError: Template format error: The Value field of every Outputs member must evaluate to a String.",
+		},
+		"output of nothing": {
+			create(`{"Resources": {"A": {"Type": "Test::Thing"}}, "Outputs": {"O": {"Value": {"Ref": "AWS::NoValue"}}}}`, nil),
+			"ValidationError: Template format error: The Value field of every Outputs member must evaluate to a String.",
+		},
+		"export's name": {
+			create(`{"Resources": {"A": {"Type": "Test::Thing"}}, "Outputs": {"O": {"Value": "1", "Export": {"Name": {"Fn::Sub": "${AWS::StackName}.x"}}}}}`, nil),
+			"ValidationError: Template format error: Output O is malformed. The Name field of every Export member must be specified and consist only of alphanumeric characters, colons, or hyphens.",
+		},
+		"export twice": {
+			create(`{"Resources": {"A": {"Type": "Test::Thing"}}, "Outputs": {"O": {"Value": {"Ref": "A"}, "Export": {"Name": "x"}}, "P": {"Value": "1", "Export": {"Name": "x"}}}}`, nil),
+			"ValidationError: Template format error: Output P is malformed. Output O exports the name x too.",
+		},
+		"two values": {func() error {
+			_, err := w.UpdateStack(ctx, &sdk.UpdateStackInput{StackName: aws.String(name), UsePreviousTemplate: aws.Bool(true), Parameters: []types.Parameter{
+				{ParameterKey: aws.String("V"), ParameterValue: aws.String("2"), UsePreviousValue: aws.Bool(true)},
+			}})
+			return err
+		}, "ValidationError: Invalid input for parameter key V. Cannot specify usePreviousValue as true and non empty value for a parameter"},
+		"long templates": {create(strings.Repeat(" ", 51201), nil), "ValidationError: 1 validation error detected: Value at 'templateBody' failed to satisfy constraint: Member must have length less than or equal to 51200"},
+		"long values": {create(chain, func(in *sdk.CreateStackInput) {
+			in.Parameters = []types.Parameter{{ParameterKey: aws.String("V"), ParameterValue: aws.String(strings.Repeat("x", 4097))}}
+		}), "ValidationError: 1 validation error detected: Value at 'parameters.1.member.parameterValue' failed to satisfy constraint: Member must have length less than or equal to 4096"},
+		"many tags": {create(chain, func(in *sdk.CreateStackInput) {
+			for i := range 51 {
+				in.Tags = append(in.Tags, types.Tag{Key: aws.String(fmt.Sprint(i)), Value: aws.String("")})
+			}
+		}), "ValidationError: 1 validation error detected: Value at 'tags' failed to satisfy constraint: Member must have length less than or equal to 50"},
+		"name of no parameter": {
+			create(`{"Parameters": {"P": {"Type": "AWS::SSM::Parameter::Name", "Default": "/missing"}}, "Resources": {"A": {"Type": "Test::Thing"}}}`, nil),
+			"ValidationError: Unable to fetch parameters [/missing] from parameter store for this account.",
+		},
+		"update of a missing stack": {func() error {
+			_, err := w.UpdateStack(ctx, &sdk.UpdateStackInput{StackName: missing, TemplateBody: aws.String(chain)})
+			return err
+		}, "ValidationError: Stack [missing] does not exist"},
 		"snapshots": {create(one("", `, "DeletionPolicy": "Snapshot"`), nil), "ValidationError: Template error: resource type Test::Thing of A does not support the policy Snapshot"},
 		"express":   {create(chain, func(in *sdk.CreateStackInput) { in.DeploymentConfig = &types.DeploymentConfig{Mode: "EXPRESS"} }), "NotImplemented: the deployment mode EXPRESS of cloudformation is not provided by tasuki local."},
 		"missing stack": {func() error {
@@ -365,6 +429,68 @@ func TestTokensOfStacks(t *testing.T) {
 		if id != *w.stack().StackId {
 			t.Errorf("an answer names %s, and the stack is %s", id, *w.stack().StackId)
 		}
+	}
+}
+
+// A token is one operation's: another one is not taken for it.
+func TestTokensOfOtherOperations(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.CreateStack(t.Context(), &sdk.CreateStackInput{StackName: aws.String(name), TemplateBody: aws.String(chain), ClientRequestToken: aws.String("token")}); err != nil {
+		t.Fatal(err)
+	}
+	w.rest()
+	in := deleteInput()
+	in.ClientRequestToken = aws.String("token")
+	if _, err := w.DeleteStack(t.Context(), in); code(err) != "TokenAlreadyExistsException" {
+		t.Errorf("deletion with the creation's token: %v", err)
+	}
+	if _, err := w.UpdateStack(t.Context(), &sdk.UpdateStackInput{StackName: aws.String(name), TemplateBody: aws.String(one("", "")), ClientRequestToken: aws.String("token")}); code(err) != "TokenAlreadyExistsException" {
+		t.Errorf("update with the creation's token: %v", err)
+	}
+	in.ClientRequestToken = aws.String("another")
+	for range 2 {
+		if _, err := w.DeleteStack(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if status := w.rest(); status != "DELETE_COMPLETE" {
+		t.Error(status)
+	}
+}
+
+// A parameter of type AWS::SSM::Parameter::Name is a name, of a secret too.
+func TestNamesOfParameters(t *testing.T) {
+	w := newWorld(t)
+	if _, err := sdkssm.NewFromConfig(w.aws).PutParameter(t.Context(), &sdkssm.PutParameterInput{Name: aws.String("/secret"), Value: aws.String("hunter2"), Type: "SecureString"}); err != nil {
+		t.Fatal(err)
+	}
+	status := w.deploy(deployment{template: `{
+	  "Parameters": {"P": {"Type": "AWS::SSM::Parameter::Name", "Default": "/secret"}},
+	  "Resources": {"A": {"Type": "Test::Thing", "Properties": {"Value": {"Ref": "P"}}}}
+	}`})
+	if diff := cmp.Diff(map[string]string{"a-1": "/secret"}, w.things.values()); status != "CREATE_COMPLETE" || diff != "" {
+		t.Errorf("it ends in %s (-want +got):\n%s", status, diff)
+	}
+}
+
+// An update in which a condition does not hold any more is refused where what it leaves
+// out is still referred to, and nothing is deleted.
+func TestLeftOutWhileReferredTo(t *testing.T) {
+	w := newWorld(t)
+	template := `{
+	  "Parameters": {"On": {"Type": "String"}},
+	  "Conditions": {"On": {"Fn::Equals": [{"Ref": "On"}, "yes"]}},
+	  "Resources": {"A": {"Type": "Test::Thing", "Condition": "On"}, "B": {"Type": "Test::Thing", "Properties": {"Value": {"Ref": "A"}}}}
+	}`
+	if status := w.deploy(deployment{template: template, parameters: map[string]string{"On": "yes"}}); status != "CREATE_COMPLETE" {
+		t.Fatal(status)
+	}
+	_, err := w.tryChangeSet(name, deployment{template: template, parameters: map[string]string{"On": "no"}})
+	if code(err) != "ValidationError" || !strings.Contains(err.Error(), "Unresolved resource dependencies [A] in the Resources block") {
+		t.Errorf("it answers %v", err)
+	}
+	if diff := cmp.Diff(map[string]string{"a-1": "<nil>", "b-2": "a-1"}, w.things.values()); diff != "" {
+		t.Errorf("what exists (-want +got):\n%s", diff)
 	}
 }
 
@@ -453,4 +579,68 @@ func code(err error) string {
 		return e.Code
 	}
 	return ""
+}
+
+// What the states in which a stack's operation has failed leave to do.
+func TestStatesThatRefuse(t *testing.T) {
+	v2 := deployment{template: chain, parameters: v2}
+	paused := v2
+	paused.noRollback = true
+	for status, test := range map[string]struct {
+		steps  []step
+		update string // how an update is refused
+		roll   string // how a rollback is refused; "" where it is begun
+	}{
+		"ROLLBACK_COMPLETE": {
+			[]step{{do: failing(deployment{template: chain}, "before create C"), status: "ROLLBACK_COMPLETE"}},
+			"is in ROLLBACK_COMPLETE state and can not be updated.", "is in ROLLBACK_COMPLETE state and can not be rolled back.",
+		},
+		"ROLLBACK_FAILED": {
+			[]step{{do: failing(deployment{template: chain}, "before create C", "before delete A"), status: "ROLLBACK_FAILED"}},
+			"is in ROLLBACK_FAILED state and can not be updated.", "is in ROLLBACK_FAILED state and can not be rolled back.",
+		},
+		"UPDATE_ROLLBACK_FAILED": {
+			[]step{
+				{do: deploy(deployment{template: chain}), status: "CREATE_COMPLETE"},
+				{do: failing(v2, "before update C", "before update B#2"), status: "UPDATE_ROLLBACK_FAILED"},
+			},
+			"is in UPDATE_ROLLBACK_FAILED state and can not be updated.", "is in UPDATE_ROLLBACK_FAILED state and can not be rolled back.",
+		},
+		"UPDATE_FAILED": {
+			[]step{
+				{do: deploy(deployment{template: chain}), status: "CREATE_COMPLETE"},
+				{do: failing(paused, "before update B"), status: "UPDATE_FAILED"},
+			},
+			"This stack is currently in a non-terminal [UPDATE_FAILED] state. To update the stack from this state, please use the disable-rollback parameter with update-stack API.", "",
+		},
+	} {
+		t.Run(status, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			run(t, w, test.steps)
+			refused := func(what string, err error, want string) {
+				t.Helper()
+				if code(err) != "ValidationError" || !strings.Contains(err.Error(), want) {
+					t.Errorf("%s is answered %v, want %s", what, err, want)
+				}
+			}
+			_, err := w.UpdateStack(t.Context(), &sdk.UpdateStackInput{StackName: aws.String(name), TemplateBody: aws.String(one("", ""))})
+			refused("an update", err, test.update)
+			if _, err := w.CreateStack(t.Context(), &sdk.CreateStackInput{StackName: aws.String(name), TemplateBody: aws.String(chain)}); code(err) != "AlreadyExistsException" {
+				t.Errorf("a creation is answered %v", err)
+			}
+			if status != "UPDATE_FAILED" {
+				_, err = w.CreateChangeSet(t.Context(), &sdk.CreateChangeSetInput{StackName: aws.String(name), ChangeSetName: aws.String("c"), TemplateBody: aws.String(chain)})
+				refused("a change set", err, test.update)
+			}
+			if _, err = w.RollbackStack(t.Context(), &sdk.RollbackStackInput{StackName: aws.String(name)}); test.roll != "" {
+				refused("a rollback", err, test.roll)
+			} else if err != nil || w.rest() != "UPDATE_ROLLBACK_COMPLETE" {
+				t.Errorf("a rollback is answered %v, and the stack is %s", err, w.status(name))
+			}
+			if status := w.destroy(); status != "DELETE_COMPLETE" {
+				t.Errorf("its deletion ends in %s", status)
+			}
+		})
+	}
 }

@@ -116,7 +116,7 @@ func (w watched) Do(r *http.Request) (*http.Response, error) {
 func (r *run) callCreate(ctx context.Context, id string, target *deployed, token string, again bool) error {
 	return r.call(ctx, r.request(id, *target, token, again), BeforeCreate, AfterCreate, func(request resource.Request) error {
 		result, err := r.s.typeFor(target.Type).Create(ctx, request)
-		target.PhysicalID, target.Attributes = result.PhysicalID, result.Attributes
+		target.PhysicalID, target.Attributes, target.NoEcho = result.PhysicalID, result.Attributes, result.NoEcho
 		if err == nil && target.PhysicalID == "" {
 			err = fmt.Errorf("%s was created without a physical id", target.Type)
 		}
@@ -126,7 +126,7 @@ func (r *run) callCreate(ctx context.Context, id string, target *deployed, token
 
 // callUpdate updates a resource from what it was.
 func (r *run) callUpdate(ctx context.Context, id string, target *deployed, previous deployed, token string, again bool) error {
-	target.PhysicalID, target.Attributes = previous.PhysicalID, previous.Attributes
+	target.PhysicalID, target.Attributes, target.NoEcho = previous.PhysicalID, previous.Attributes, previous.NoEcho
 	request := r.request(id, *target, token, again)
 	request.Previous, request.LastTags = previous.given(), r.tags(id, previous)
 	return r.call(ctx, request, BeforeUpdate, AfterUpdate, func(request resource.Request) error {
@@ -134,7 +134,7 @@ func (r *run) callUpdate(ctx context.Context, id string, target *deployed, previ
 		if err != nil {
 			return err
 		}
-		target.PhysicalID, target.Attributes = result.PhysicalID, result.Attributes
+		target.PhysicalID, target.Attributes, target.NoEcho = result.PhysicalID, result.Attributes, result.NoEcho
 		return nil
 	})
 }

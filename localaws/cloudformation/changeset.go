@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -42,7 +43,7 @@ type changeSet struct {
 // finding is a resource that a change set failed for: its properties are wrong.
 type finding struct{ LogicalID, Type string }
 
-var nameOfChangeSet = regexp.MustCompile(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`)
+var nameOfChangeSet = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`) })
 
 // noChanges is the reason of a change set that would change nothing: the CDK CLI and
 // the AWS CLI know it by its text.
@@ -103,7 +104,7 @@ func messageOf(err error) string {
 // newChangeSet returns a change set of what a request says besides the template.
 func (s *Service) newChangeSet(in *cloudformation.CreateChangeSetInput) (changeSet, error) {
 	name := aws.ToString(in.ChangeSetName)
-	if !nameOfChangeSet.MatchString(name) {
+	if !nameOfChangeSet().MatchString(name) {
 		return changeSet{}, invalid("1 validation error detected: Value '%s' at 'changeSetName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*", name)
 	}
 	if err := s.refuseOptions(map[string]bool{
@@ -298,7 +299,7 @@ func (s *Service) DescribeChangeSet(_ context.Context, in *cloudformation.Descri
 func (s *Service) ListChangeSets(_ context.Context, in *cloudformation.ListChangeSetsInput) (*cloudformation.ListChangeSetsOutput, error) {
 	out := &cloudformation.ListChangeSetsOutput{Summaries: []types.ChangeSetSummary{}}
 	err := s.o.Store.View(func(tx *state.Tx) error {
-		st, err := s.eventStack(tx, aws.ToString(in.StackName))
+		st, err := s.namedStack(tx, aws.ToString(in.StackName))
 		if err != nil {
 			return err
 		}
@@ -356,7 +357,11 @@ func (s *Service) ExecuteChangeSet(_ context.Context, in *cloudformation.Execute
 	if disableRollback && c.OnFailure != "" {
 		return nil, invalid("DisableRollback cannot be given for a change set with OnStackFailure.")
 	}
-	_, _, err = s.begin(c.StackID, in.ClientRequestToken, func(tx *state.Tx, st *stack) (*admission, error) {
+	kind := types.OperationTypeUpdateStack
+	if c.Type == types.ChangeSetTypeCreate {
+		kind = types.OperationTypeCreateStack
+	}
+	_, _, err = s.begin(c.StackID, in.ClientRequestToken, kind, func(tx *state.Tx, st *stack) (*admission, error) {
 		c, found, err := s.changeSets.Get(tx, partKey(c.StackID, c.ID))
 		switch {
 		case err != nil:

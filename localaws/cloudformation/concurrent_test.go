@@ -66,7 +66,7 @@ func TestUpdatesAtTheSameTime(t *testing.T) {
 	for i := range writers {
 		updated = append(updated, i)
 		all.Go(func() {
-			for deadline := time.Now().Add(20 * time.Second); ; <-time.After(time.Millisecond) {
+			for deadline := time.Now().Add(time.Minute); ; <-time.After(time.Millisecond) {
 				switch err := w.updateOne(i); {
 				case err == nil:
 					return

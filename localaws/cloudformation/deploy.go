@@ -47,25 +47,40 @@ func (r *run) deploy(ctx context.Context) error {
 	case len(unmade) > 0:
 		return errors.Join(slices.Collect(maps.Values(unmade))...) // and not on record
 	}
-	outputs, err := r.outputs(t, env)
+	outputs, _, err := evaluateOutputs(t, env)
 	if err != nil {
 		return r.deployFailed(err.Error())
 	}
+	var refused *refusedExport
+	switch err := r.putOutputs(outputs); {
+	case errors.As(err, &refused):
+		return r.deployFailed(err.Error())
+	case err != nil:
+		return err
+	}
 	if r.st.Operation.Kind == types.OperationTypeCreateStack {
-		if err := r.keep(func(st *stack) { st.Deployed.Outputs = outputs }); err != nil {
-			return err
-		}
 		return r.rest(types.StackStatusCreateComplete)
 	}
 	return r.turn(func(_ *state.Tx, st *stack) (types.StackStatus, string, error) {
-		st.Deployed.Outputs = outputs
 		st.Operation.Stage = stageClean
 		return types.StackStatusUpdateCompleteCleanupInProgress, "", nil
 	})
 }
 
+// putOutputs writes a deployment's outputs. From now on the stack exports these, so that
+// what it may export is looked at in the same transaction.
+func (r *run) putOutputs(outputs []output) error {
+	return r.keep(func(tx *state.Tx, st *stack) error {
+		if err := r.s.checkExports(tx, st.ID, outputs); err != nil {
+			return err
+		}
+		st.Deployed.Outputs, st.Operation.Published = outputs, true
+		return nil
+	})
+}
+
 // keep changes a stack without telling.
-func (r *run) keep(change func(st *stack)) error {
+func (r *run) keep(change func(tx *state.Tx, st *stack) error) error {
 	if r.s.ctx.Err() != nil {
 		return errEnded
 	}
@@ -74,7 +89,9 @@ func (r *run) keep(change func(st *stack)) error {
 		if err != nil {
 			return err
 		}
-		change(&st)
+		if err := change(tx, &st); err != nil {
+			return err
+		}
 		return r.s.stacks.Put(tx, st.ID, st)
 	})
 }
@@ -111,11 +128,7 @@ func (r *run) deployOne(ctx context.Context, t *template.Template, env *environm
 	if takesTags(kind) {
 		target.Tags = tagMap(r.st.Deployed.Tags)
 	}
-	var err error
-	target.Properties, target.Given, err = evaluateProperties(t, env, id, func(reference string) (string, error) {
-		return r.s.resolveDynamic(ctx, reference)
-	})
-	if err != nil {
+	if err := target.evaluate(t, env, id, r.dynamic(ctx)); err != nil {
 		return r.failed(ctx, id, target, err)
 	}
 	switch {
@@ -125,7 +138,7 @@ func (r *run) deployOne(ctx context.Context, t *template.Template, env *environm
 			return r.failed(ctx, id, target, err)
 		}
 		return r.create(ctx, id, target)
-	case same(rec.Live.Properties, target.Properties) && maps.Equal(rec.Live.Tags, target.Tags) && rec.Status != types.ResourceStatusUpdateFailed:
+	case rec.isAs(*rec.Live, target) && rec.Status != types.ResourceStatusUpdateFailed && rec.Token == "":
 		return r.unchanged(id, target)
 	}
 	if changed := replacing(kind, rec.Live.Properties, target.Properties); len(changed) > 0 {
@@ -168,7 +181,8 @@ func touch(rec *record) {
 // event for it.
 func (r *run) unchanged(id string, target deployed) error {
 	live := *r.record(id).Live
-	target.PhysicalID, target.Properties, target.Given, target.Attributes = live.PhysicalID, live.Properties, live.Given, live.Attributes
+	target.PhysicalID, target.Properties, target.Given = live.PhysicalID, live.Properties, live.Given
+	target.Attributes, target.NoEcho = live.Attributes, live.NoEcho
 	if slices.Equal(live.References, target.References) && same(live.Metadata, target.Metadata) &&
 		live.DeletionPolicy == target.DeletionPolicy && live.UpdateReplacePolicy == target.UpdateReplacePolicy {
 		return nil
@@ -242,10 +256,7 @@ func (r *run) update(ctx context.Context, id string, target deployed) error {
 		return err
 	}
 	rec := r.record(id)
-	previous := *rec.Live
-	if rec.Tried != nil {
-		previous = uncertain(previous, *rec.Tried, target)
-	}
+	previous := rec.uncertain(*rec.Live, target)
 	if err := r.callUpdate(ctx, id, &target, previous, token, again); err != nil {
 		return r.failed(ctx, id, target, err)
 	}
@@ -253,24 +264,42 @@ func (r *run) update(ctx context.Context, id string, target deployed) error {
 		if target.PhysicalID != previous.PhysicalID {
 			rec.Old = append(rec.Old, *rec.Live) // a custom resource says so itself
 		}
-		rec.Live, rec.Tried, rec.Token, rec.Done = &target, nil, "", r.st.Operation.mark()
+		// It may have gone back to one that it was before.
+		rec.Old = slices.DeleteFunc(rec.Old, func(old deployed) bool { return old.PhysicalID == target.PhysicalID })
+		rec.Tried = slices.DeleteFunc(rec.Tried, func(tried deployed) bool { return tried.PhysicalID == target.PhysicalID })
+		rec.Live, rec.Token, rec.Done = &target, "", r.st.Operation.mark()
 	}))
 }
 
-// uncertain returns a resource whose last update failed, so that a handler which looks
-// for differences finds each property and each tag that is not certain to be as the
-// target has it: the update may have been carried out in part.
-func uncertain(live, tried, target deployed) deployed {
-	live.Properties, live.Given = differing(live.given(), tried.given(), target.given()), nil
-	live.Tags = differing(live.Tags, tried.Tags, target.Tags)
-	return live
+// isAs reports whether a physical resource is certain to be as the target has it.
+func (r record) isAs(physical, target deployed) bool {
+	isTried := slices.ContainsFunc(r.Tried, func(tried deployed) bool { return tried.PhysicalID == physical.PhysicalID })
+	return !isTried && same(physical.Properties, target.Properties) && maps.Equal(physical.Tags, target.Tags)
 }
 
-// differing returns a member's value out of one or the other, whichever is not as the
-// target has it.
-func differing[M ~map[string]V, V any](one, other, target M) M {
+// uncertain returns a physical resource so that a handler which looks for differences
+// finds each property and each tag that is not certain to be as the target has it:
+// updates that failed may have been carried out in part.
+func (r record) uncertain(physical, target deployed) deployed {
+	properties, tags := []values{physical.given()}, []map[string]string{physical.Tags}
+	for _, tried := range r.Tried {
+		if tried.PhysicalID == physical.PhysicalID {
+			properties, tags = append(properties, tried.given()), append(tags, tried.Tags)
+		}
+	}
+	if len(properties) == 1 {
+		return physical
+	}
+	physical.Properties, physical.Given = differing(properties, target.given()), nil
+	physical.Tags = differing(tags, target.Tags)
+	return physical
+}
+
+// differing returns a member's value out of one of several, whichever is not as the target
+// has it: that it is not there is also a value.
+func differing[M ~map[string]V, V any](several []M, target M) M {
 	found := M{}
-	for _, from := range []M{one, other} {
+	for _, from := range several {
 		for name, value := range from {
 			if _, known := found[name]; !known || same(found[name], target[name]) {
 				found[name] = value
@@ -278,7 +307,8 @@ func differing[M ~map[string]V, V any](one, other, target M) M {
 		}
 	}
 	for name, value := range target {
-		if _, kept := other[name]; !kept && same(found[name], value) {
+		isLacking := slices.ContainsFunc(several, func(from M) bool { _, has := from[name]; return !has })
+		if isLacking && same(found[name], value) {
 			delete(found, name)
 		}
 	}
@@ -307,40 +337,11 @@ func (r *run) failed(ctx context.Context, id string, target deployed, cause erro
 		case rec.Live == nil:
 			rec.Live = &target
 		case target.PhysicalID == rec.Live.PhysicalID:
-			rec.Tried = &target
+			rec.Tried = append(rec.Tried, target)
 		default:
 			rec.Old = append(rec.Old, target)
 		}
 		rec.Type, rec.Token, rec.Done = target.Type, "", r.st.Operation.mark()
 	}))
 	return errors.Join(cause, err)
-}
-
-// outputs evaluates a template's outputs.
-func (r *run) outputs(t *template.Template, env *environment) ([]output, error) {
-	var found []output
-	for _, key := range sortedKeys(t.Outputs) {
-		written := t.Outputs[key]
-		holds, err := t.Holds(written.Condition, env)
-		if err != nil {
-			return nil, err
-		}
-		if !holds {
-			continue
-		}
-		value, err := t.Evaluate(written.Value, env)
-		if err != nil {
-			return nil, err
-		}
-		o := output{Key: key, Description: written.Description, Value: fmt.Sprint(value)}
-		if written.Export != nil {
-			name, err := t.Evaluate(written.Export, env)
-			if err != nil {
-				return nil, err
-			}
-			o.Export = fmt.Sprint(name)
-		}
-		found = append(found, o)
-	}
-	return found, r.checkExports(found)
 }

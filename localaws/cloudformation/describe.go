@@ -3,6 +3,7 @@ package cloudformation
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -79,7 +80,7 @@ func describe(st stack) types.Stack {
 		DeletionMode:          types.DeletionMode(st.DeletionMode),
 		Description:           text(st.Deployed.Description), LastOperations: lastOperations(st),
 	}
-	for _, o := range st.atRest().Outputs {
+	for _, o := range st.outputs() {
 		d.Outputs = append(d.Outputs, types.Output{OutputKey: aws.String(o.Key), OutputValue: aws.String(o.Value), Description: text(o.Description), ExportName: text(o.Export)})
 	}
 	return d
@@ -110,9 +111,9 @@ func describeParameters(parameters []parameter) []types.Parameter {
 	for _, p := range parameters {
 		d := types.Parameter{ParameterKey: aws.String(p.Key), ParameterValue: aws.String(p.Value), ResolvedValue: p.Resolved}
 		if p.Hidden {
-			d.ParameterValue = aws.String("****")
+			d.ParameterValue = aws.String(hidden)
 			if p.Resolved != nil {
-				d.ResolvedValue = aws.String("****")
+				d.ResolvedValue = aws.String(hidden)
 			}
 		}
 		found = append(found, d)
@@ -165,7 +166,7 @@ func (s *Service) DescribeStackEvents(_ context.Context, in *cloudformation.Desc
 // eventsOf returns a stack and its events, the newest first.
 func (s *Service) eventsOf(nameOrID string) (st stack, events []event, err error) {
 	err = s.o.Store.View(func(tx *state.Tx) (err error) {
-		if st, err = s.eventStack(tx, nameOrID); err != nil {
+		if st, err = s.namedStack(tx, nameOrID); err != nil {
 			return err
 		}
 		for _, e := range s.events.All(tx, partKey(st.ID, ""), &err) {
@@ -177,8 +178,8 @@ func (s *Service) eventsOf(nameOrID string) (st stack, events []event, err error
 	return st, events, err
 }
 
-// eventStack is mustStack in the words of the operations on events.
-func (s *Service) eventStack(tx *state.Tx, nameOrID string) (stack, error) {
+// namedStack is mustStack in the words of the operations on events, and of updates.
+func (s *Service) namedStack(tx *state.Tx, nameOrID string) (stack, error) {
 	st, found, err := s.stackOf(tx, nameOrID)
 	if err == nil && !found {
 		err = invalid("Stack [%s] does not exist", nameOrID)
@@ -269,14 +270,15 @@ func (s *Service) DescribeStackResources(_ context.Context, in *cloudformation.D
 
 // ownerOf returns the stack that a physical resource belongs to.
 func (s *Service) ownerOf(tx *state.Tx, physicalID string) (st stack, err error) {
+	var unread error
 	err = s.eachStack(tx, func(candidate stack) {
-		for _, rec := range s.resources.All(tx, partKey(candidate.ID, ""), &err) {
+		for _, rec := range s.resources.All(tx, partKey(candidate.ID, ""), &unread) {
 			if rec.Live != nil && rec.Live.PhysicalID == physicalID {
 				st = candidate
 			}
 		}
 	})
-	if err == nil && st.ID == "" {
+	if err = errors.Join(err, unread); err == nil && st.ID == "" {
 		err = invalid("Stack for %s does not exist", physicalID)
 	}
 	return st, err

@@ -168,8 +168,9 @@ func (s *Service) detect(ctx context.Context, st *stack, rec record) (d drift, d
 			present[name] = value
 		}
 	}
+	c := comparison{}
+	c.hidden(kind.Properties, rec.Live, expected, present)
 	if d.Status == "" {
-		c := comparison{}
 		c.object("", resource.Property{Kind: resource.Object, Members: kind.Properties}, expected, present)
 		d.Differences, d.Status = c.differences, types.StackResourceDriftStatusInSync
 		if len(d.Differences) > 0 {
@@ -228,6 +229,23 @@ func (c *comparison) object(path string, property resource.Property, expected, a
 		if _, has := expected[name]; !has {
 			c.add(path+"/"+name, types.DifferenceTypeAdd, nil, actual[name])
 		}
+	}
+}
+
+// hidden compares the properties of which something is not to be shown. They are equal
+// from then on, and are as they are shown.
+func (c *comparison) hidden(properties map[string]resource.Property, live *deployed, expected, actual values) {
+	for _, name := range sortedKeys(live.Shown) {
+		value, compared := expected[name]
+		if !compared || same(live.Shown[name], live.Properties[name]) {
+			continue
+		}
+		of := comparison{}
+		of.value("", properties[name], value, actual[name])
+		if len(of.differences) > 0 {
+			c.add("/"+name, types.DifferenceTypeNotEqual, live.Shown[name], hidden)
+		}
+		expected[name], actual[name] = live.Shown[name], live.Shown[name]
 	}
 }
 

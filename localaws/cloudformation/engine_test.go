@@ -23,6 +23,13 @@ const chain = `{
   "Outputs": {"C": {"Value": {"Fn::GetAtt": ["C", "Value"]}}}
 }`
 
+// before is a thing, and another that has its value.
+func before(properties string) string {
+	return `{"Resources": {
+		"A": {"Type": "Test::Thing", "Properties": {` + properties + `}},
+		"B": {"Type": "Test::Thing", "Properties": {"Value": {"Fn::GetAtt": ["A", "Value"]}}}}}`
+}
+
 // one is one thing, with parts of its template to fill in.
 func one(properties, rest string) string {
 	return `{"Resources": {"A": {"Type": "Test::Thing", "Properties": {` + properties + `}` + rest + `}}}`
@@ -242,6 +249,23 @@ func TestEngine(t *testing.T) {
 			{failing(deployment{template: chain, parameters: v2, noRollback: true}, "before update B"), "UPDATE_FAILED", []string{"update A=2 from 1"}, nil, nil},
 			{deploy(deployment{template: chain, parameters: v2, noRollback: true}), "UPDATE_COMPLETE", []string{"update B=2 from 1", "update C=a-1/2 from a-1/1"}, nil, map[string]string{"a-1": "2", "b-2": "2", "c-3": "a-1/2"}},
 		},
+		"two updates fail, stay, and are rolled back": {
+			{deploy(deployment{template: one(`"Value": "1"`, "")}), "CREATE_COMPLETE", nil, nil, nil},
+			{failing(deployment{template: one(`"Value": "2"`, ""), noRollback: true}, "after update A"), "UPDATE_FAILED", nil, nil, map[string]string{"a-1": "2"}},
+			{failing(deployment{template: one(`"Value": "1"`, ""), noRollback: true}, "before update A"), "UPDATE_FAILED", nil, nil, map[string]string{"a-1": "2"}},
+			{rollingBack, "UPDATE_ROLLBACK_COMPLETE", []string{"update A=1 from 2"}, nil, map[string]string{"a-1": "1"}},
+		},
+		"updated, replaced, and rolled back": {
+			{deploy(deployment{template: before(`"Value": "1", "Fixed": "x"`)}), "CREATE_COMPLETE", nil, nil, nil},
+			{failing(deployment{template: before(`"Value": "2", "Fixed": "x"`), noRollback: true}, "before update B"), "UPDATE_FAILED", []string{"update A=2 from 1"}, nil, nil},
+			{failing(deployment{template: before(`"Value": "3", "Fixed": "y"`), noRollback: true}, "before update B"), "UPDATE_FAILED", []string{"create A=3"}, nil, nil},
+			{rollingBack, "UPDATE_ROLLBACK_COMPLETE", []string{"update A=1 from 2", "update B=1 from 2", "delete A a-3"}, nil, map[string]string{"a-1": "1", "b-2": "1"}},
+		},
+		"a custom resource that goes back to what it was": {
+			{deploy(deployment{template: replacer("one", "1")}), "CREATE_COMPLETE", nil, nil, nil},
+			{failing(deployment{template: replacer("two", "2"), noRollback: true}, "before update B"), "UPDATE_FAILED", nil, nil, map[string]string{"one": "<nil>", "two": "<nil>", "b-2": "1"}},
+			{deploy(deployment{template: replacer("one", "3"), noRollback: true}), "UPDATE_COMPLETE", nil, nil, map[string]string{"one": "<nil>", "b-2": "3"}},
+		},
 		"kept when deleted": {
 			{deploy(deployment{template: one(`"Value": "1"`, `, "DeletionPolicy": "Retain"`)}), "CREATE_COMPLETE", []string{"create A=1"}, nil, nil},
 			{destroying, "DELETE_COMPLETE", nil, []string{"web DELETE_IN_PROGRESS [User Initiated]", "A DELETE_SKIPPED", "web DELETE_COMPLETE"}, map[string]string{"a-1": "1"}},
@@ -265,7 +289,7 @@ func TestEngine(t *testing.T) {
 				[]string{
 					"web UPDATE_IN_PROGRESS [User Initiated]", "web UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
 					"A DELETE_IN_PROGRESS", "A DELETE_FAILED [it was told to fail before delete A]",
-					"web UPDATE_COMPLETE [One or more resources could not be deleted.]",
+					"web UPDATE_COMPLETE [Update successful. One or more resources could not be deleted.]",
 				}, map[string]string{"a-1": "<nil>", "b-2": "<nil>"}},
 		},
 		"a custom resource that replaces what it stands for": {

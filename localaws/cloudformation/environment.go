@@ -25,7 +25,12 @@ type environment struct {
 	imported func(name string) // is told of each export that is used; nil for nobody
 	// dynamic resolves a dynamic reference; nil to leave it as it stands.
 	dynamic func(reference string) (string, error)
+	// hides has what is not to be shown replaced by hidden.
+	hides bool
 }
+
+// hidden is what is shown of a value that is not to be.
+const hidden = "****"
 
 // Ref implements [template.Environment].
 func (e *environment) Ref(name string) (any, error) {
@@ -54,6 +59,9 @@ func (e *environment) Ref(name string) (any, error) {
 		if i < 0 {
 			return nil, fmt.Errorf("parameter %s has no value", name)
 		}
+		if e.hides && declared.NoEcho {
+			return declared.Value(hidden), nil
+		}
 		return declared.Value(e.revision.Parameters[i].text()), nil
 	}
 	d, err := e.live(name, false)
@@ -68,6 +76,9 @@ func (e *environment) GetAtt(logicalID, attribute string) (any, error) {
 	d, err := e.live(logicalID, true)
 	if err != nil {
 		return nil, err
+	}
+	if e.hides && d.NoEcho {
+		return hidden, nil
 	}
 	// A dot leads into an attribute that is an object, as the ones of custom resources.
 	value, found := d.Attributes[attribute]
@@ -149,30 +160,52 @@ func wanted(t *template.Template, env template.Environment) (map[string]bool, er
 	return found, nil
 }
 
-// evaluateProperties returns a resource's properties, as they tell updates apart and,
-// where dynamic references make a difference, as a call gets them.
-func evaluateProperties(t *template.Template, env *environment, id string, dynamic func(string) (string, error)) (properties, given values, err error) {
+// evaluate evaluates a resource's properties for a physical one: as they tell updates
+// apart and, where that makes a difference, with dynamic references resolved, as a call
+// gets them, and without what is not to be shown.
+func (d *deployed) evaluate(t *template.Template, env *environment, id string, dynamic func(string) (string, error)) error {
+	d.Properties, d.Given, d.Shown = values{}, nil, nil
 	written := t.Resources[id].Properties
 	if written == nil {
-		return values{}, nil, nil
+		return nil
 	}
 	found, err := t.Evaluate(written, env)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	properties, isObject := asObject(found)
 	if !isObject {
-		return nil, nil, errors.New("what a resource has for Properties is not an object")
+		return errors.New("what a resource has for Properties is not an object")
 	}
+	d.Properties = properties
 	resolving := *env
 	resolving.dynamic = dynamic
 	if found, err = t.Evaluate(written, &resolving); err != nil {
-		return nil, nil, err
+		return err
 	}
 	if resolved, _ := asObject(found); !same(resolved, properties) {
-		given = resolved
+		d.Given = resolved
 	}
-	return properties, given, nil
+	if shown := shownProperties(t, env, written, properties); !same(shown, properties) {
+		d.Shown = shown
+	}
+	return nil
+}
+
+// shownProperties returns properties without what is not to be shown. One that has no
+// value without it, as where a key for a mapping is hidden, is hidden altogether.
+func shownProperties(t *template.Template, env *environment, written map[string]any, properties values) values {
+	hiding := *env
+	hiding.hides = true
+	shown := values{}
+	for name := range properties {
+		value, err := t.Shown(written[name], env, &hiding)
+		if err != nil {
+			value = hidden
+		}
+		shown[name] = value
+	}
+	return shown
 }
 
 func asObject(value any) (values, bool) {

@@ -33,15 +33,13 @@ func (s *Service) export(name string) (found export, exists bool, err error) {
 	return found, exists, err
 }
 
-// exports returns all exports, in the order of their names. A stack's are those of
-// when it was last at rest.
+// exports returns all exports, in the order of their names.
 func (s *Service) exports(tx *state.Tx) (found []export, err error) {
 	err = s.eachStack(tx, func(st stack) {
-		revision := st.atRest()
-		if revision == nil {
+		if o := st.Operation; o != nil && o.Published && o.Stage == stageDelete {
 			return
 		}
-		for _, o := range revision.Outputs {
+		for _, o := range st.outputs() {
 			if o.Export != "" {
 				found = append(found, export{o.Export, o.Value, st.ID})
 			}
@@ -61,47 +59,43 @@ func (s *Service) importers(tx *state.Tx, name string) (found []string, err erro
 	return found, err
 }
 
-// checkExports refuses names that another stack exports, and changes of what another
-// stack imports.
-func (r *run) checkExports(outputs []output) error {
-	return r.s.o.Store.View(func(tx *state.Tx) error {
-		exports, err := r.s.exports(tx)
+// refusedExport is the error for what a stack may not do to an export.
+type refusedExport struct{ text string }
+
+func (r *refusedExport) Error() string { return r.text }
+
+// checkExports refuses, of what a stack is to have for outputs, names that another stack
+// exports, and changes of what another stack imports. Its error is a refusedExport then.
+func (s *Service) checkExports(tx *state.Tx, stackID string, outputs []output) error {
+	exports, err := s.exports(tx)
+	if err != nil {
+		return err
+	}
+	for _, e := range exports {
+		i := slices.IndexFunc(outputs, func(o output) bool { return o.Export == e.Name })
+		if e.StackID != stackID {
+			if i >= 0 {
+				return &refusedExport{fmt.Sprintf("Export with name %s is already exported by stack %s.", e.Name, stackName(e.StackID))}
+			}
+			continue
+		}
+		if i >= 0 && outputs[i].Value == e.Value {
+			continue
+		}
+		importers, err := s.importers(tx, e.Name)
 		if err != nil {
 			return err
 		}
-		for _, e := range exports {
-			i := slices.IndexFunc(outputs, func(o output) bool { return o.Export == e.Name })
-			if e.StackID != r.st.ID {
-				if i >= 0 {
-					return fmt.Errorf("Export with name %s is already exported by stack %s. Rollback requested by user.", e.Name, stackName(e.StackID)) //lint:ignore ST1005 CloudFormation's own words
-				}
-				continue
-			}
-			if i >= 0 && outputs[i].Value == e.Value {
-				continue
-			}
-			importers, err := r.s.importers(tx, e.Name)
-			if err != nil {
-				return err
-			}
-			verb := "update"
-			if i < 0 {
-				verb = "delete"
-			}
-			if len(importers) > 0 {
-				return fmt.Errorf("Cannot %s export %s as it is in use by %s.", verb, e.Name, joined(importers)) //lint:ignore ST1005 CloudFormation's own words
-			}
+		importers = slices.DeleteFunc(importers, func(name string) bool { return name == stackName(stackID) })
+		verb := "update"
+		if i < 0 {
+			verb = "delete"
 		}
-		return nil
-	})
-}
-
-// exportsInUse refuses to delete what another stack imports.
-func (r *run) exportsInUse() error {
-	if r.st.Operation.Stage != stageDelete {
-		return nil // a creation that failed has exported nothing
+		if len(importers) > 0 {
+			return &refusedExport{fmt.Sprintf("Cannot %s export %s as it is in use by %s.", verb, e.Name, joined(importers))}
+		}
 	}
-	return r.checkExports(nil)
+	return nil
 }
 
 // ListExports lists what stacks export.

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	sdkssm "github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/smithy-go"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/tasuki-dev/tasuki/localaws/cloudformation"
 	"github.com/tasuki-dev/tasuki/localaws/cloudformation/resource"
@@ -170,8 +171,8 @@ func (w *world) rest() string {
 	select {
 	case status := <-w.rested:
 		return status
-	case <-time.After(20 * time.Second):
-		w.t.Fatalf("the stack is not at rest after 20 s:\n%s", strings.Join(w.events(), "\n"))
+	case <-time.After(time.Minute):
+		w.t.Fatalf("the stack is not at rest after a minute:\n%s", strings.Join(w.events(), "\n"))
 		return ""
 	}
 }
@@ -286,6 +287,12 @@ func (w *world) events() (lines []string) {
 	if out, err := w.ListStacks(context.Background(), &sdk.ListStacksInput{}); err == nil && len(out.StackSummaries) > 0 {
 		id = *out.StackSummaries[0].StackId // a deleted stack has no name
 	}
+	return w.eventsOf(id)
+}
+
+// eventsOf is events for a stack.
+func (w *world) eventsOf(id string) (lines []string) {
+	w.t.Helper()
 	var token *string
 	for {
 		out, err := w.DescribeStackEvents(context.Background(), &sdk.DescribeStackEventsInput{StackName: &id, NextToken: token})
@@ -332,6 +339,7 @@ type things struct {
 	all   map[string]*thing
 	calls []string
 	next  int
+	quiet bool // NoEcho of custom resources
 	// answer is what a custom resource returns for its attribute Answer.
 	answer func(r resource.Request) string
 }
@@ -385,7 +393,7 @@ func (s *things) create(_ context.Context, r resource.Request) (resource.Result,
 }
 
 func (s *things) result(t *thing, r resource.Request) resource.Result {
-	return resource.Result{PhysicalID: t.id, Attributes: map[string]any{"Value": t.properties["Value"], "Answer": s.answer(r), "Id": t.id}}
+	return resource.Result{PhysicalID: t.id, Attributes: map[string]any{"Value": t.properties["Value"], "Answer": s.answer(r), "Id": t.id}, NoEcho: s.quiet && r.Type == "Custom::Thing"}
 }
 
 func (s *things) update(_ context.Context, r resource.Request) (resource.Result, error) {
@@ -401,7 +409,22 @@ func (s *things) update(_ context.Context, r resource.Request) (resource.Result,
 		t = &thing{id: id, token: r.Token}
 		s.all[id] = t
 	}
-	t.properties, t.tags = r.Properties, r.Tags
+	// As handlers do that look for differences.
+	changed := maps.Clone(t.properties)
+	if changed == nil {
+		changed = map[string]any{}
+	}
+	for name, value := range r.Properties {
+		if was, given := r.Previous[name]; !given || !cmp.Equal(was, value) || t.properties == nil {
+			changed[name] = value
+		}
+	}
+	for name := range r.Previous {
+		if _, still := r.Properties[name]; !still {
+			delete(changed, name)
+		}
+	}
+	t.properties, t.tags = changed, r.Tags
 	return s.result(t, r), nil
 }
 

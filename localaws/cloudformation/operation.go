@@ -36,6 +36,8 @@ type operation struct {
 	Force                bool                 `json:",omitempty"` // of a deletion: leave what cannot be deleted
 	Skip                 []string             `json:",omitempty"` // of a rollback that goes on: the resources to leave as they are
 	Problem              string               `json:",omitempty"` // what could not be deleted, for the last status
+	Published            bool                 `json:",omitempty"` // others import what it has made: a deployment its outputs, a deletion nothing
+	From                 types.StackStatus    `json:",omitempty"` // of a deletion: the status that the stack had
 }
 
 // stage is how far an operation is. Each begins with a status of the stack, which is
@@ -66,6 +68,15 @@ func (st *stack) atRest() *revision {
 		return st.Stable
 	}
 	return &st.Deployed
+}
+
+// outputs returns a stack's outputs: those of when it was last at rest, until a
+// deployment has made its own.
+func (st *stack) outputs() []output {
+	if o := st.Operation; o != nil && o.Published && o.Stage != stageDelete {
+		return st.Deployed.Outputs
+	}
+	return st.atRest().Outputs
 }
 
 // errEnded is what the engine stops with when the service ends. Nothing is written
@@ -169,7 +180,8 @@ func (r *run) turn(change func(tx *state.Tx, st *stack) (status types.StackStatu
 			return err
 		}
 		if st.Operation.Deleting {
-			st.Operation.Deleting, st.Operation.Kind, st.Operation.Stage = false, types.OperationTypeDeleteStack, stageDelete
+			st.Operation.Deleting, st.Operation.Published = false, false
+			st.Operation.Kind, st.Operation.Stage = types.OperationTypeDeleteStack, stageDelete
 			return r.s.stacks.Put(tx, st.ID, st) // its status was told when that was asked for
 		}
 		status, reason, err := change(tx, &st)
@@ -257,7 +269,7 @@ func (r *run) write(id string, change func(tx *state.Tx, rec *record) error) err
 	r.writing.Lock()
 	defer r.writing.Unlock()
 	rec := r.record(id)
-	rec.Old = slices.Clone(rec.Old)
+	rec.Old, rec.Tried = slices.Clone(rec.Old), slices.Clone(rec.Tried)
 	if err := r.s.o.Store.Update(func(tx *state.Tx) error { return change(tx, &rec) }); err != nil {
 		return err
 	}
@@ -291,6 +303,11 @@ func (r *run) environment(t *template.Template, revision *revision) *environment
 		}
 		return nil, fmt.Errorf("Unresolved resource dependencies [%s] in the Resources block of the template", id) //lint:ignore ST1005 CloudFormation's own words
 	}}
+}
+
+// dynamic returns what resolves dynamic references.
+func (r *run) dynamic(ctx context.Context) func(reference string) (string, error) {
+	return func(reference string) (string, error) { return r.s.resolveDynamic(ctx, reference) }
 }
 
 // failures says which resources a stage failed with.

@@ -49,7 +49,7 @@ func (s *Service) operationEvents(in *cloudformation.DescribeEventsInput) (found
 			found = c.events()
 			return err
 		case in.StackName != nil:
-			st, err := s.eventStack(tx, *in.StackName)
+			st, err := s.namedStack(tx, *in.StackName)
 			if err != nil {
 				return err
 			}

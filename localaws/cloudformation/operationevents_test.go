@@ -158,7 +158,7 @@ func TestEventsOfChangeSets(t *testing.T) {
 		},
 		"with a property that there is not": {
 			one(`"Value": "2", "Colour": "red"`, ""), []string{"CREATE_CHANGESET STACK_EVENT FAILED", "CREATE_CHANGESET VALIDATION_ERROR A FAILED"},
-			[]string{"CREATE_CHANGESET VALIDATION_ERROR A FAILED"}, "Encountered unsupported property Colour",
+			[]string{"CREATE_CHANGESET VALIDATION_ERROR A FAILED"}, "Encountered unsupported property Colour. It is not provided by tasuki local.",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -86,11 +86,11 @@ func (s *Service) plan(st *stack, r *revision, t *template.Template, records map
 	slices.SortStableFunc(found.Changes, func(a, b types.Change) int {
 		return strings.Compare(*a.ResourceChange.LogicalResourceId, *b.ResourceChange.LogicalResourceId)
 	})
-	outputs, err := p.outputsDiffer()
+	outputs, more, err := evaluateOutputs(t, p.env)
 	if err != nil {
-		return plan{}, err
+		return plan{}, invalid("%s", err)
 	}
-	found.Differs = len(found.Changes) > 0 || outputs || !sameTags(st.Deployed.Tags, r.Tags) || p.unsettled()
+	found.Differs = len(found.Changes) > 0 || more || !slices.Equal(outputs, st.Deployed.Outputs) || !sameTags(st.Deployed.Tags, r.Tags) || p.unsettled()
 	return found, nil
 }
 
@@ -280,39 +280,6 @@ func (p *planner) rest(written template.Resource, rec record, change *types.Reso
 	if takesTags(p.s.typeFor(written.Type)) && !maps.Equal(rec.Live.Tags, tagMap(p.env.revision.Tags)) {
 		add(types.ResourceAttributeTags)
 	}
-}
-
-// outputsDiffer reports whether the outputs change, as far as that is known.
-func (p *planner) outputsDiffer() (bool, error) {
-	now := map[string]string{}
-	for _, o := range p.st.Deployed.Outputs {
-		now[o.Key] = canonical([]any{o.Value, o.Description, o.Export})
-	}
-	differ := false
-	for key, written := range p.t.Outputs {
-		holds, err := p.t.Holds(written.Condition, p.env)
-		if err != nil {
-			return false, invalid("%s", err)
-		}
-		if !holds {
-			continue
-		}
-		value, err := p.t.Evaluate(written.Value, p.env)
-		var name any = ""
-		if err == nil && written.Export != nil {
-			name, err = p.t.Evaluate(written.Export, p.env)
-		}
-		switch {
-		case errors.Is(err, template.ErrUnknown):
-			differ = true
-		case err != nil:
-			return false, invalid("%s", err)
-		case now[key] != canonical([]any{fmt.Sprint(value), written.Description, name}):
-			differ = true
-		}
-		delete(now, key)
-	}
-	return differ || len(now) > 0, nil
 }
 
 // references returns what a value of a template refers to, as in "Function" and

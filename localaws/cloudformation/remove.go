@@ -1,6 +1,7 @@
 package cloudformation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,7 +63,13 @@ func (r *run) clean(ctx context.Context, status types.StackStatus) error {
 		return errEnded
 	}
 	if len(failed) > 0 {
-		if err := r.keep(func(st *stack) { st.Operation.Problem = "One or more resources could not be deleted." }); err != nil {
+		if err := r.keep(func(_ *state.Tx, st *stack) error {
+			st.Operation.Problem = "One or more resources could not be deleted."
+			if !reverting {
+				st.Operation.Problem = "Update successful. " + st.Operation.Problem
+			}
+			return nil
+		}); err != nil {
 			return err
 		}
 		return r.letAllGo(failed) // and clean again what needed them
@@ -94,10 +101,14 @@ func (r *run) keepsCreated(d deployed) bool {
 // failed.
 func (r *run) removeAll(ctx context.Context) error {
 	operation := r.st.Operation
-	if err := r.exportsInUse(); err != nil {
+	var refused *refusedExport
+	switch err := r.endExports(); {
+	case errors.As(err, &refused):
 		return r.turn(func(*state.Tx, *stack) (types.StackStatus, string, error) {
-			return types.StackStatusDeleteFailed, "Delete canceled. " + err.Error(), nil
+			return cmp.Or(operation.From, types.StackStatusDeleteFailed), "Delete canceled. " + err.Error(), nil
 		})
+	case err != nil:
+		return err
 	}
 	creating := operation.Stage == stageUndo || operation.Kind == types.OperationTypeCreateStack
 	var all []doomed
@@ -153,6 +164,18 @@ func (r *run) removeAll(ctx context.Context) error {
 			return "", "", err
 		}
 		return types.StackStatusDeleteComplete, "", r.s.names.Delete(tx, st.Name)
+	})
+}
+
+// endExports has a stack that is deleted export nothing any more, unless another stack
+// imports what it exports. A creation that failed has exported nothing.
+func (r *run) endExports() error {
+	if r.st.Operation.Stage != stageDelete {
+		return nil
+	}
+	return r.keep(func(tx *state.Tx, st *stack) error {
+		st.Operation.Published = true
+		return r.s.checkExports(tx, st.ID, nil)
 	})
 }
 

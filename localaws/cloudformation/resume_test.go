@@ -52,7 +52,8 @@ func TestResume(t *testing.T) {
 	    "A": {"Type": "Test::Thing", "Properties": {"Fixed": {"Ref": "V"}, "Value": {"Ref": "V"}}},
 	    "B": {"Type": "Test::Thing", "Properties": {"Value": {"Fn::GetAtt": ["A", "Value"]}}},
 	    "C": {"Type": "Test::Thing", "Condition": "Last", "Properties": {"Value": {"Ref": "B"}}}
-	  }
+	  },
+	  "Outputs": {"O": {"Value": {"Fn::GetAtt": ["B", "Value"]}, "Export": {"Name": "shared"}}}
 	}`}
 	second := first
 	second.parameters = map[string]string{"V": "2", "Last": "yes"}
@@ -67,16 +68,17 @@ func TestResume(t *testing.T) {
 	  }
 	}`
 	for name, test := range map[string]struct {
-		before *deployment
-		then   *deployment // nil to delete
-		status string
-		values []string // of what exists in the end
+		before  *deployment
+		then    *deployment // nil to delete
+		status  string
+		values  []string // of what exists in the end
+		exports []string // in the end
 	}{
-		"create":            {nil, &first, "CREATE_COMPLETE", []string{"1", "1"}},
-		"update":            {&first, &second, "UPDATE_COMPLETE", []string{"2", "2", "b-2"}},
-		"create that fails": {nil, &third, "ROLLBACK_COMPLETE", nil},
-		"update that fails": {&first, &third, "UPDATE_ROLLBACK_COMPLETE", []string{"1", "1"}},
-		"delete":            {&second, nil, "DELETE_COMPLETE", nil},
+		"create":            {nil, &first, "CREATE_COMPLETE", []string{"1", "1"}, []string{"shared=1"}},
+		"update":            {&first, &second, "UPDATE_COMPLETE", []string{"2", "2", "b-2"}, []string{"shared=2"}},
+		"create that fails": {nil, &third, "ROLLBACK_COMPLETE", nil, nil},
+		"update that fails": {&first, &third, "UPDATE_ROLLBACK_COMPLETE", []string{"1", "1"}, []string{"shared=1"}},
+		"delete":            {&second, nil, "DELETE_COMPLETE", nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -107,6 +109,9 @@ func TestResume(t *testing.T) {
 				}
 				if diff := cmp.Diff(test.values, values); diff != "" {
 					t.Fatalf("halted at step %d, there is in the end (-want +got):\n%s\nafter %v", n, diff, w.things.did())
+				}
+				if diff := cmp.Diff(test.exports, w.exports()); diff != "" {
+					t.Fatalf("halted at step %d, it exports in the end (-want +got):\n%s", n, diff)
 				}
 				if !halted {
 					break
@@ -143,6 +148,36 @@ func TestResumeAfterRemains(t *testing.T) {
 		}
 		if !halted {
 			if n < 5 {
+				t.Errorf("it has %d steps only", n-1)
+			}
+			return
+		}
+	}
+}
+
+// An update puts right what one that failed has left, wherever the process ends in
+// between.
+func TestResumeAfterAFailedUpdate(t *testing.T) {
+	again := deployment{template: one(`"Value": "1"`, ""), noRollback: true}
+	for n := 1; ; n++ {
+		w := newWorld(t)
+		w.deploy(again)
+		w.failAt("after update A")
+		if status := w.deploy(deployment{template: one(`"Value": "2"`, ""), noRollback: true}); status != "UPDATE_FAILED" {
+			t.Fatal(status)
+		}
+		halted := w.haltAt(n, func() error {
+			w.execute(again, w.changeSet(name, again))
+			return nil
+		})
+		if status := w.rest(); status != "UPDATE_COMPLETE" {
+			t.Fatalf("halted at step %d, it ends in %s:\n%v", n, status, w.events())
+		}
+		if diff := cmp.Diff(map[string]string{"a-1": "1"}, w.things.values()); diff != "" {
+			t.Fatalf("halted at step %d, there is in the end (-want +got):\n%s", n, diff)
+		}
+		if !halted {
+			if n < 4 {
 				t.Errorf("it has %d steps only", n-1)
 			}
 			return
@@ -191,13 +226,13 @@ func TestResumeBesideAFailure(t *testing.T) {
 // eventually waits until something holds.
 func eventually(t *testing.T, holds func() bool) {
 	t.Helper()
-	tick, late := time.NewTicker(time.Millisecond), time.After(10*time.Second)
+	tick, late := time.NewTicker(time.Millisecond), time.After(time.Minute)
 	defer tick.Stop()
 	for !holds() {
 		select {
 		case <-tick.C:
 		case <-late:
-			t.Fatal("it does not come to hold within 10 s")
+			t.Fatal("it does not come to hold within a minute")
 		}
 	}
 }

@@ -43,7 +43,7 @@ func (r *run) revert(ctx context.Context) error {
 	}
 	outputs := r.st.Stable.Outputs
 	if r.s.o.RollbackValues == Fresh {
-		if outputs, err = r.outputs(t, env); err != nil {
+		if outputs, _, err = evaluateOutputs(t, env); err != nil {
 			return err
 		}
 	}
@@ -69,11 +69,7 @@ func (r *run) revertOne(ctx context.Context, t *template.Template, env *environm
 		return r.write(id, r.tellOf(types.ResourceStatusUpdateComplete, "", func(rec *record) { r.restore(rec, target) }))
 	}
 	if r.s.o.RollbackValues == Fresh {
-		var err error
-		target.Properties, target.Given, err = evaluateProperties(t, env, id, func(reference string) (string, error) {
-			return r.s.resolveDynamic(ctx, reference)
-		})
-		if err != nil {
+		if err := target.evaluate(t, env, id, r.dynamic(ctx)); err != nil {
 			return r.revertFailed(id, err)
 		}
 	}
@@ -81,15 +77,17 @@ func (r *run) revertOne(ctx context.Context, t *template.Template, env *environm
 		return r.revertFailed(id, fmt.Errorf("%s is deleted already, and cannot be made what it was", target.PhysicalID))
 	}
 	previous := *rec.Live
-	switch {
-	case previous.PhysicalID != rec.Before.PhysicalID && !isCustom(previous.Type):
-		previous = *rec.Before // it is there still
-	case rec.Tried != nil:
-		previous = uncertain(previous, *rec.Tried, target)
+	if previous.PhysicalID != rec.Before.PhysicalID && !isCustom(previous.Type) {
+		// It is there still, as it was when it was replaced.
+		previous = *rec.Before
+		if i := slices.IndexFunc(rec.Old, func(old deployed) bool { return old.PhysicalID == previous.PhysicalID }); i >= 0 {
+			previous = rec.Old[i]
+		}
 	}
-	if same(previous.Properties, target.Properties) && maps.Equal(previous.Tags, target.Tags) && rec.Tried == nil {
+	if rec.isAs(previous, target) {
 		return r.revertQuietly(id, rec, target)
 	}
+	previous = rec.uncertain(previous, target)
 	token, again, err := r.begin(id, target.Type, types.ResourceStatusUpdateInProgress, "")
 	if err != nil {
 		return err

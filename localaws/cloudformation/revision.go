@@ -3,6 +3,7 @@ package cloudformation
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/url"
 	"slices"
@@ -12,9 +13,18 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"github.com/tasuki-dev/tasuki/localaws/cloudformation/template"
 	"github.com/tasuki-dev/tasuki/localaws/wire"
+)
+
+// The bounds of a request
+// (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html).
+const (
+	longestBody  = 51200 // bytes of a template that does not come from S3
+	longestValue = 4096  // bytes of a parameter's value
+	mostTags     = 50
 )
 
 // draft is what a request asks a stack to become.
@@ -31,6 +41,9 @@ type draft struct {
 // revise makes a revision of a draft. What it leaves out is as in old, which is nil
 // for a stack that does not exist. Parameters that read SSM are read now.
 func (s *Service) revise(ctx context.Context, d draft, old *revision) (*revision, *template.Template, error) {
+	if err := d.check(); err != nil {
+		return nil, nil, err
+	}
 	body, err := s.templateBody(ctx, d, old)
 	if err != nil {
 		return nil, nil, err
@@ -69,7 +82,62 @@ func (s *Service) revise(ctx context.Context, d draft, old *revision) (*revision
 	if err != nil {
 		return nil, nil, invalid("%s", err)
 	}
+	if err := checkUses(t, env, want); err != nil {
+		return nil, nil, invalid("%s", err)
+	}
 	return r, t, s.checkTypes(t, want)
+}
+
+// checkUses refuses what refers to a resource whose condition does not hold.
+func checkUses(t *template.Template, env template.Environment, want map[string]bool) error {
+	var missing []string
+	look := func(value any) error {
+		used, err := t.Uses(value, env)
+		for _, id := range used {
+			if !want[id] && !slices.Contains(missing, id) {
+				missing = append(missing, id)
+			}
+		}
+		return err
+	}
+	refuse := func(section string) error {
+		if len(missing) == 0 {
+			return nil
+		}
+		slices.Sort(missing)
+		return fmt.Errorf("Template format error: Unresolved resource dependencies [%s] in the %s block of the template", joined(missing), section) //lint:ignore ST1005 CloudFormation's own words
+	}
+	for _, id := range sortedKeys(want) {
+		if err := look(t.Resources[id].Properties); err != nil {
+			return err
+		}
+	}
+	if err := refuse("Resources"); err != nil {
+		return err
+	}
+	for _, key := range sortedKeys(t.Outputs) {
+		holds, err := t.Holds(t.Outputs[key].Condition, env)
+		if err == nil && holds {
+			err = look(t.Outputs[key].Value)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return refuse("Outputs")
+}
+
+// check refuses what no request may have.
+func (d draft) check() error {
+	if len(d.tags) > mostTags {
+		return invalid("1 validation error detected: Value at 'tags' failed to satisfy constraint: Member must have length less than or equal to %d", mostTags)
+	}
+	for i, p := range d.parameters {
+		if len(aws.ToString(p.ParameterValue)) > longestValue {
+			return invalid("1 validation error detected: Value at 'parameters.%d.member.parameterValue' failed to satisfy constraint: Member must have length less than or equal to %d", i+1, longestValue)
+		}
+	}
+	return nil
 }
 
 // unknown is what is known of resources before any is looked at.
@@ -86,6 +154,8 @@ func (s *Service) templateBody(ctx context.Context, d draft, old *revision) (str
 	switch {
 	case given != 1:
 		return "", invalid("Either Template URL or Template Body must be specified.")
+	case d.body != nil && len(*d.body) > longestBody:
+		return "", invalid("1 validation error detected: Value at 'templateBody' failed to satisfy constraint: Member must have length less than or equal to %d", longestBody)
 	case d.body != nil:
 		return *d.body, nil
 	case d.url != nil:
@@ -187,6 +257,8 @@ func parameters(t *template.Template, given []types.Parameter, old *revision) ([
 		p := parameter{Key: name, Hidden: declared.NoEcho}
 		i := slices.IndexFunc(given, func(g types.Parameter) bool { return aws.ToString(g.ParameterKey) == name })
 		switch {
+		case i >= 0 && aws.ToBool(given[i].UsePreviousValue) && aws.ToString(given[i].ParameterValue) != "":
+			return nil, invalid("Invalid input for parameter key %s. Cannot specify usePreviousValue as true and non empty value for a parameter", name)
 		case i >= 0 && aws.ToBool(given[i].UsePreviousValue):
 			var before *parameter
 			if old != nil {
@@ -232,30 +304,35 @@ func find(parameters []parameter, key string) *parameter {
 	return &parameters[i]
 }
 
-// freeze reads the parameters that are names of SSM parameters.
+// freeze reads the SSM parameters that parameters name. The value of one whose type is
+// only the name is not used: it has to be there.
 func (s *Service) freeze(ctx context.Context, t *template.Template, parameters []parameter) error {
 	var names []string
 	for _, p := range parameters {
-		if t.Parameters[p.Key].ReadsSSM() && !slices.Contains(names, p.Value) {
+		if t.Parameters[p.Key].NamesSSM() && !slices.Contains(names, p.Value) {
 			names = append(names, p.Value)
 		}
 	}
-	values, err := s.readSSM(ctx, names)
+	found, err := s.readSSM(ctx, names)
 	if err != nil {
 		return err
 	}
 	for i, p := range parameters {
-		if value, read := values[p.Value]; read && t.Parameters[p.Key].ReadsSSM() {
-			parameters[i].Resolved = &value
+		if !t.Parameters[p.Key].ReadsSSM() {
+			continue
 		}
+		if found[p.Value].Type == ssmtypes.ParameterTypeSecureString {
+			return invalid("Parameters [%s] referenced by template have types not supported by CloudFormation.", p.Value)
+		}
+		parameters[i].Resolved = aws.String(aws.ToString(found[p.Value].Value))
 	}
 	return nil
 }
 
-// readSSM returns the values of SSM parameters, all of which must be there.
-func (s *Service) readSSM(ctx context.Context, names []string) (map[string]string, error) {
+// readSSM returns SSM parameters, all of which must be there.
+func (s *Service) readSSM(ctx context.Context, names []string) (map[string]ssmtypes.Parameter, error) {
 	const most = 10 // names in a call of GetParameters
-	client, values := ssm.NewFromConfig(s.o.AWS), map[string]string{}
+	client, found := ssm.NewFromConfig(s.o.AWS), map[string]ssmtypes.Parameter{}
 	var missing []string
 	for chunk := range slices.Chunk(names, most) {
 		out, err := client.GetParameters(ctx, &ssm.GetParametersInput{Names: chunk})
@@ -264,17 +341,14 @@ func (s *Service) readSSM(ctx context.Context, names []string) (map[string]strin
 		}
 		missing = append(missing, out.InvalidParameters...)
 		for _, p := range out.Parameters {
-			if p.Type == "SecureString" {
-				return nil, invalid("Parameters [%s] referenced by template have types not supported by CloudFormation.", aws.ToString(p.Name))
-			}
-			values[aws.ToString(p.Name)+aws.ToString(p.Selector)] = aws.ToString(p.Value)
+			found[aws.ToString(p.Name)+aws.ToString(p.Selector)] = p
 		}
 	}
 	if len(missing) > 0 {
 		slices.Sort(missing)
 		return nil, invalid("Unable to fetch parameters [%s] from parameter store for this account.", strings.Join(missing, ","))
 	}
-	return values, nil
+	return found, nil
 }
 
 // namesOfIAM are the properties that name a resource of IAM, by its type: who changes

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
@@ -18,8 +19,8 @@ import (
 const userInitiated = "User Initiated"
 
 var (
-	nameOfStack = regexp.MustCompile(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`)
-	nameOfToken = regexp.MustCompile(`^[a-zA-Z0-9][-a-zA-Z0-9]{0,127}$`)
+	nameOfStack = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`) })
+	nameOfToken = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][-a-zA-Z0-9]{0,127}$`) })
 )
 
 // CreateStack makes a stack and begins to create its resources.
@@ -51,7 +52,7 @@ func (s *Service) CreateStack(ctx context.Context, in *cloudformation.CreateStac
 	if aws.ToBool(in.DisableRollback) {
 		operation.OnFailure = types.OnStackFailureDoNothing
 	}
-	id, operationID, err := s.begin(name, in.ClientRequestToken, func(tx *state.Tx, existing *stack) (*admission, error) {
+	id, operationID, err := s.begin(name, in.ClientRequestToken, types.OperationTypeCreateStack, func(tx *state.Tx, existing *stack) (*admission, error) {
 		if existing != nil {
 			return nil, wire.Errorf("AlreadyExistsException", "Stack [%s] already exists", name)
 		}
@@ -93,12 +94,12 @@ var errPlanIsOld = errors.New("the stack has changed since the update was planne
 // and returns errPlanIsOld. It returns the stack's ARN and
 // the operation's id.
 func (s *Service) planAndUpdate(ctx context.Context, in *cloudformation.UpdateStackInput) (id, operationID string, err error) {
-	st, records, err := s.snapshot(aws.ToString(in.StackName))
+	st, records, err := s.snapshotOf(aws.ToString(in.StackName), s.namedStack)
 	if err != nil {
 		return "", "", err
 	}
-	if st.asked(in.ClientRequestToken) {
-		return st.ID, st.lastOperationID(), nil
+	if again, err := st.asked(in.ClientRequestToken, types.OperationTypeUpdateStack); err != nil || again {
+		return st.ID, st.lastOperationID(), err
 	}
 	if err := updatable(st, aws.ToBool(in.DisableRollback)); err != nil {
 		return "", "", err
@@ -117,7 +118,7 @@ func (s *Service) planAndUpdate(ctx context.Context, in *cloudformation.UpdateSt
 	if !planned.Differs {
 		return "", "", invalid("No updates are to be performed.")
 	}
-	return s.begin(st.ID, in.ClientRequestToken, func(tx *state.Tx, existing *stack) (*admission, error) {
+	return s.begin(st.ID, in.ClientRequestToken, types.OperationTypeUpdateStack, func(tx *state.Tx, existing *stack) (*admission, error) {
 		if existing == nil {
 			return nil, invalid("Stack [%s] does not exist", st.Name)
 		}
@@ -173,7 +174,7 @@ func (s *Service) DeleteStack(_ context.Context, in *cloudformation.DeleteStackI
 		return nil, err
 	}
 	creating := "" // the ARN of a stack that is still being created
-	_, _, err := s.begin(aws.ToString(in.StackName), in.ClientRequestToken, func(tx *state.Tx, st *stack) (*admission, error) {
+	_, _, err := s.begin(aws.ToString(in.StackName), in.ClientRequestToken, types.OperationTypeDeleteStack, func(tx *state.Tx, st *stack) (*admission, error) {
 		switch {
 		case st == nil || st.Status == types.StackStatusDeleteComplete || st.Status == types.StackStatusDeleteInProgress:
 			return nil, nil
@@ -181,7 +182,7 @@ func (s *Service) DeleteStack(_ context.Context, in *cloudformation.DeleteStackI
 			return nil, invalid("Stack [%s] cannot be deleted while TerminationProtection is enabled", st.Name)
 		case st.Status == types.StackStatusCreateInProgress:
 			creating = st.ID
-			st.Operation.Deleting, st.LastToken = true, aws.ToString(in.ClientRequestToken)
+			st.Operation.Deleting, st.LastToken, st.LastAsked = true, aws.ToString(in.ClientRequestToken), types.OperationTypeDeleteStack
 			st.Operation.become(types.OperationTypeDeleteStack)
 			return nil, s.tell(tx, st, types.StackStatusDeleteInProgress, userInitiated)
 		case st.Operation != nil:
@@ -192,13 +193,18 @@ func (s *Service) DeleteStack(_ context.Context, in *cloudformation.DeleteStackI
 			return nil, invalid("Invalid operation on stack [%s]. FORCE_DELETE_STACK DeletionMode can only be used on DELETE_FAILED stacks.", st.ID)
 		}
 		for _, id := range in.RetainResources {
-			if _, found, err := s.resources.Get(tx, partKey(st.ID, id)); err != nil || !found {
+			rec, found, err := s.resources.Get(tx, partKey(st.ID, id))
+			if err != nil {
+				return nil, err
+			}
+			if !found || rec.Status != types.ResourceStatusDeleteFailed {
 				return nil, invalid("The specified resources to retain must be in a valid state. Do not specify resources that are not in DELETE_FAILED state, or resources that don't exist: %s", id)
 			}
 		}
 		st.DeletionMode = string(in.DeletionMode)
 		return &admission{st: *st, operation: operation{
 			Kind: types.OperationTypeDeleteStack, Stage: stageDelete, Keep: in.RetainResources, Force: in.DeletionMode == types.DeletionModeForceDeleteStack,
+			From: st.Status,
 		}, status: types.StackStatusDeleteInProgress, reason: userInitiated}, nil
 	})
 	if err != nil {
@@ -212,7 +218,7 @@ func (s *Service) DeleteStack(_ context.Context, in *cloudformation.DeleteStackI
 
 // ContinueUpdateRollback tries a rollback again that has failed.
 func (s *Service) ContinueUpdateRollback(_ context.Context, in *cloudformation.ContinueUpdateRollbackInput) (*cloudformation.ContinueUpdateRollbackOutput, error) {
-	_, _, err := s.begin(aws.ToString(in.StackName), in.ClientRequestToken, func(tx *state.Tx, st *stack) (*admission, error) {
+	_, _, err := s.begin(aws.ToString(in.StackName), in.ClientRequestToken, types.OperationTypeContinueRollback, func(tx *state.Tx, st *stack) (*admission, error) {
 		switch {
 		case st == nil:
 			return nil, invalid("Stack [%s] does not exist", aws.ToString(in.StackName))
@@ -242,7 +248,7 @@ func (s *Service) RollbackStack(_ context.Context, in *cloudformation.RollbackSt
 	if err := s.refuseOptions(nil, nil, in.DeploymentConfig); err != nil {
 		return nil, err
 	}
-	id, operationID, err := s.begin(aws.ToString(in.StackName), in.ClientRequestToken, func(_ *state.Tx, st *stack) (*admission, error) {
+	id, operationID, err := s.begin(aws.ToString(in.StackName), in.ClientRequestToken, types.OperationTypeRollback, func(_ *state.Tx, st *stack) (*admission, error) {
 		if st == nil {
 			return nil, invalid("Stack [%s] does not exist", aws.ToString(in.StackName))
 		}
@@ -285,9 +291,15 @@ func (s *Service) newStack(name string) stack {
 }
 
 // snapshot returns a stack that exists and its resources.
-func (s *Service) snapshot(nameOrID string) (st stack, records map[string]record, err error) {
+func (s *Service) snapshot(nameOrID string) (stack, map[string]record, error) {
+	return s.snapshotOf(nameOrID, s.mustStack)
+}
+
+// snapshotOf is snapshot for a stack that find finds, or says in its words that it does
+// not exist.
+func (s *Service) snapshotOf(nameOrID string, find func(*state.Tx, string) (stack, error)) (st stack, records map[string]record, err error) {
 	err = s.o.Store.View(func(tx *state.Tx) (err error) {
-		if st, err = s.mustStack(tx, nameOrID); err != nil {
+		if st, err = find(tx, nameOrID); err != nil {
 			return err
 		}
 		records, err = s.records(tx, st.ID)
@@ -297,7 +309,7 @@ func (s *Service) snapshot(nameOrID string) (st stack, records map[string]record
 }
 
 func checkStackName(name string) error {
-	if !nameOfStack.MatchString(name) {
+	if !nameOfStack().MatchString(name) {
 		return invalid("1 validation error detected: Value '%s' at 'stackName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*", name)
 	}
 	return nil

@@ -50,12 +50,13 @@ type stack struct {
 	Deployed revision  // what is deployed, or being deployed
 	// Stable is what the stack goes back to when an operation fails; nil where it had
 	// nothing when it was last at rest.
-	Stable                *revision `json:",omitempty"`
-	ChangeSetID           string    `json:",omitempty"`
-	TerminationProtection bool      `json:",omitempty"`
-	DisableRollback       bool      `json:",omitempty"` // as the last operation was told
-	DeletionMode          string    `json:",omitempty"`
-	LastToken             string    `json:",omitempty"` // of the last operation, from whoever asked for it
+	Stable                *revision           `json:",omitempty"`
+	ChangeSetID           string              `json:",omitempty"`
+	TerminationProtection bool                `json:",omitempty"`
+	DisableRollback       bool                `json:",omitempty"` // as the last operation was told
+	DeletionMode          string              `json:",omitempty"`
+	LastToken             string              `json:",omitempty"` // of the last operation, from whoever asked for it
+	LastAsked             types.OperationType `json:",omitempty"` // what was asked for with LastToken
 
 	Drift        types.StackDriftStatus `json:",omitempty"` // as it was last detected
 	DriftChecked time.Time              `json:",omitzero"`
@@ -116,7 +117,9 @@ type deployed struct {
 	PhysicalID          string
 	Properties          values            // evaluated, with dynamic references as they stand in the template
 	Given               values            `json:",omitempty"` // what the last call got, where that differs: dynamic references resolved
+	Shown               values            `json:",omitempty"` // Properties as they are shown, where that differs
 	Attributes          values            `json:",omitempty"`
+	NoEcho              bool              `json:",omitempty"` // the attributes are not to be shown
 	Tags                map[string]string `json:",omitempty"` // of the stack, without CloudFormation's own
 	DeletionPolicy      string            `json:",omitempty"`
 	UpdateReplacePolicy string            `json:",omitempty"`
@@ -128,6 +131,14 @@ type deployed struct {
 func (d *deployed) given() values {
 	if d.Given != nil {
 		return d.Given
+	}
+	return d.Properties
+}
+
+// shown returns the properties as they are shown.
+func (d *deployed) shown() values {
+	if d.Shown != nil {
+		return d.Shown
 	}
 	return d.Properties
 }
@@ -146,11 +157,11 @@ type record struct {
 
 	Gone string `json:",omitempty"` // the physical id of what was deleted last
 
-	Touched bool      `json:",omitempty"` // since the stack was last at rest
-	Tried   *deployed `json:",omitempty"` // what an update that failed would have made of it
-	Token   string    `json:",omitempty"` // of the call that is under way
-	Drift   *drift    `json:",omitempty"` // as it was last detected; nil since the resource was changed
-	Done    string    `json:",omitempty"` // the operation and the stage that the resource is through with: see operation.mark
+	Touched bool       `json:",omitempty"` // since the stack was last at rest
+	Tried   []deployed `json:",omitempty"` // what updates that failed would have made of it
+	Token   string     `json:",omitempty"` // of the call that is under way
+	Drift   *drift     `json:",omitempty"` // as it was last detected; nil since the resource was changed
+	Done    string     `json:",omitempty"` // the operation and the stage that the resource is through with: see operation.mark
 }
 
 // physicalID returns the id of what is there, or was, or "".
@@ -282,7 +293,7 @@ func (s *Service) tellPhysical(tx *state.Tx, st *stack, at time.Time, logicalID,
 		Operation: of.ID, Kind: of.Kind, LogicalID: logicalID, PhysicalID: physicalID, Type: typeName, Status: status, Reason: reason, Token: st.LastToken,
 	}
 	if d != nil {
-		b, err := json.Marshal(d.Properties)
+		b, err := json.Marshal(d.shown())
 		if err != nil {
 			return err
 		}

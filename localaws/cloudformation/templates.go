@@ -15,7 +15,7 @@ import (
 
 // ValidateTemplate reads a template and says what it takes.
 func (s *Service) ValidateTemplate(ctx context.Context, in *cloudformation.ValidateTemplateInput) (*cloudformation.ValidateTemplateOutput, error) {
-	_, t, err := s.read(ctx, draft{body: in.TemplateBody, url: in.TemplateURL})
+	t, err := s.read(ctx, draft{body: in.TemplateBody, url: in.TemplateURL}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -30,18 +30,18 @@ func (s *Service) ValidateTemplate(ctx context.Context, in *cloudformation.Valid
 
 // GetTemplateSummary says what a template has, be it a stack's or not.
 func (s *Service) GetTemplateSummary(ctx context.Context, in *cloudformation.GetTemplateSummaryInput) (*cloudformation.GetTemplateSummaryOutput, error) {
-	d := draft{body: in.TemplateBody, url: in.TemplateURL}
 	if in.StackSetName != nil {
 		return nil, wire.NotProvided("cloudformation", "the option StackSetName")
 	}
+	var old *revision
 	if in.StackName != nil {
 		st, _, err := s.snapshot(*in.StackName)
 		if err != nil {
 			return nil, err
 		}
-		d = draft{body: &st.Deployed.Template}
+		old = &st.Deployed
 	}
-	_, t, err := s.read(ctx, d)
+	t, err := s.read(ctx, draft{body: in.TemplateBody, url: in.TemplateURL, usePrevious: aws.Bool(old != nil)}, old)
 	if err != nil {
 		return nil, err
 	}
@@ -63,14 +63,13 @@ func (s *Service) GetTemplateSummary(ctx context.Context, in *cloudformation.Get
 	return out, nil
 }
 
-// read returns a template that a request has, and its source.
-func (s *Service) read(ctx context.Context, d draft) (string, *template.Template, error) {
-	body, err := s.templateBody(ctx, d, nil)
+// read returns the template that a request means.
+func (s *Service) read(ctx context.Context, d draft, old *revision) (*template.Template, error) {
+	body, err := s.templateBody(ctx, d, old)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	t, err := parse(body)
-	return body, t, err
+	return parse(body)
 }
 
 // capabilities returns what a template needs, and why.

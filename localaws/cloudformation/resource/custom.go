@@ -77,6 +77,7 @@ type customAnswer struct {
 	RequestId          string
 	LogicalResourceId  string
 	Data               map[string]any
+	NoEcho             any // a boolean, or its text
 }
 
 // callCustom invokes the function and waits for its answer.
@@ -150,7 +151,7 @@ func readAnswer(body []byte, request customRequest) (Result, error) {
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return Result{}, refusal("Invalid response object: " + err.Error())
 	}
-	result := Result{PhysicalID: answer.PhysicalResourceId, Attributes: answer.Data}
+	result := Result{PhysicalID: answer.PhysicalResourceId, Attributes: answer.Data, NoEcho: fmt.Sprint(answer.NoEcho) == "true"}
 	switch {
 	case answer.Status != "SUCCESS" && answer.Status != "FAILED":
 		return result, refusal("Invalid response status '" + answer.Status + "'")

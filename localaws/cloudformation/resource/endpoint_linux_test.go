@@ -65,14 +65,7 @@ func TestParameter(t *testing.T) {
 	if result.PhysicalID != "/orders/contract" || result.Attributes["Value"] != "v1" {
 		t.Errorf("got %v", result)
 	}
-	if _, err := w.kind(r.Type).Create(t.Context(), w.request(r.Properties)); err == nil || !strings.Contains(err.Error(), "HandlerErrorCode: AlreadyExists") {
-		t.Errorf("a parameter that exists: %v", err)
-	}
-	again := w.request(r.Properties)
-	again.Again = true
-	if _, err := w.kind(r.Type).Create(t.Context(), again); err != nil {
-		t.Errorf("the same call again: %v", err)
-	}
+	w.exists(r)
 	r, result = w.update(r, properties{"Name": "/orders/contract", "Type": "String", "Value": "v2"})
 	out, err := client.GetParameter(t.Context(), &ssm.GetParameterInput{Name: &r.PhysicalID})
 	if err != nil || *out.Parameter.Value != "v2" || result.Attributes["Value"] != "v2" {

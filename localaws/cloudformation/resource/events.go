@@ -35,12 +35,10 @@ func rule() Type {
 				r.PhysicalID = bus + "|" + r.PhysicalID
 			}
 			client, name := eventbridge.NewFromConfig(r.AWS), r.ruleName()
-			// PutRule writes over a rule that is there; CloudFormation does not.
-			_, err := client.DescribeRule(ctx, &eventbridge.DescribeRuleInput{Name: &name, EventBusName: r.optional("EventBusName")})
-			switch {
-			case err == nil && !r.Again:
-				return Result{}, refusal(name + " already exists in stack or account")
-			case err != nil && !missing(err):
+			if err := r.unless(name, func() error {
+				_, err := client.DescribeRule(ctx, &eventbridge.DescribeRuleInput{Name: &name, EventBusName: r.optional("EventBusName")})
+				return err
+			}); err != nil {
 				return Result{}, err
 			}
 			return putRule(ctx, r)

@@ -140,6 +140,21 @@ func (r Request) mine(err error) bool {
 	return r.Again && errors.As(err, &api) && alreadyExists(api)
 }
 
+// unless refuses to create what exists already, where a service would take the call for
+// it, or would write over it. To look for it fails where it does not exist.
+func (r Request) unless(name string, look func() error) error {
+	if r.Again {
+		return nil // it may be an earlier call's
+	}
+	switch err := look(); {
+	case err == nil:
+		return refusal(fmt.Sprintf(`Resource handler returned message: "Resource of type '%s' with identifier '%s' already exists." (RequestToken: %s, HandlerErrorCode: AlreadyExists)`, r.Type, name, r.Token))
+	case !missing(err):
+		return err
+	}
+	return nil
+}
+
 // unlessMissing returns an error unless it says that something does not exist.
 func unlessMissing(err error) error {
 	if missing(err) {

@@ -1,8 +1,6 @@
 package resource_test
 
 import (
-	"archive/zip"
-	"bytes"
 	"encoding/base64"
 	"io"
 	"maps"
@@ -33,6 +31,7 @@ import (
 
 	"github.com/tasuki-dev/tasuki/localaws"
 	"github.com/tasuki-dev/tasuki/localaws/cloudformation/resource"
+	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 	"github.com/tasuki-dev/tasuki/localaws/sandbox"
 	"github.com/tasuki-dev/tasuki/localaws/wire"
 )
@@ -176,6 +175,20 @@ func (w *world) update(r resource.Request, p properties) (resource.Request, reso
 	return r, result
 }
 
+// exists fails the test unless to create a resource once more is refused, and is carried
+// out where it is the same call.
+func (w *world) exists(r resource.Request) {
+	w.Helper()
+	r.PhysicalID = ""
+	if _, err := w.kind(r.Type).Create(w.Context(), r); err == nil || !strings.Contains(err.Error(), "HandlerErrorCode: AlreadyExists") {
+		w.Errorf("create %s where there is one: %v", r.Type, err)
+	}
+	r.Again = true
+	if _, err := w.kind(r.Type).Create(w.Context(), r); err != nil {
+		w.Errorf("create %s, the same call again: %v", r.Type, err)
+	}
+}
+
 // remove deletes a resource, and once more: what is gone is deleted.
 func (w *world) remove(r resource.Request) {
 	w.Helper()
@@ -218,24 +231,10 @@ func (w *world) answering() string {
 	if err != nil {
 		w.Fatal(err)
 	}
-	var b bytes.Buffer
-	archive := zip.NewWriter(&b)
-	header := &zip.FileHeader{Name: "bootstrap", Method: zip.Deflate}
-	header.SetMode(0o755)
-	file, err := archive.CreateHeader(header)
-	if err != nil {
-		w.Fatal(err)
-	}
-	if _, err := file.Write(program); err != nil {
-		w.Fatal(err)
-	}
-	if err := archive.Close(); err != nil {
-		w.Fatal(err)
-	}
 	client := lambda.NewFromConfig(w.aws)
 	out, err := client.CreateFunction(w.Context(), &lambda.CreateFunctionInput{
 		FunctionName: aws.String("answering"), Role: aws.String(functionRole), Runtime: types.RuntimeProvidedal2023, Handler: aws.String("bootstrap"),
-		Architectures: []types.Architecture{machine()}, Code: &types.FunctionCode{ZipFile: b.Bytes()},
+		Architectures: []types.Architecture{machine()}, Code: &types.FunctionCode{ZipFile: localawstest.Package(w, program)},
 	})
 	if err != nil {
 		w.Fatal(err)

@@ -112,8 +112,18 @@ func eventInvokeConfig() Type {
 		},
 		CreateOnly: []string{"FunctionName", "Qualifier"},
 		Attributes: []string{},
-		Create:     putEventInvokeConfig,
-		Update:     putEventInvokeConfig,
+		Create: func(ctx context.Context, r Request) (Result, error) {
+			if err := r.unless(eventInvokeConfigID(r), func() error {
+				_, err := lambda.NewFromConfig(r.AWS).GetFunctionEventInvokeConfig(ctx, &lambda.GetFunctionEventInvokeConfigInput{
+					FunctionName: aws.String(r.text("FunctionName")), Qualifier: aws.String(r.text("Qualifier")),
+				})
+				return err
+			}); err != nil {
+				return Result{}, err
+			}
+			return putEventInvokeConfig(ctx, r)
+		},
+		Update: putEventInvokeConfig,
 		Delete: func(ctx context.Context, r Request) error {
 			_, err := lambda.NewFromConfig(r.AWS).DeleteFunctionEventInvokeConfig(ctx, &lambda.DeleteFunctionEventInvokeConfigInput{
 				FunctionName: aws.String(r.text("FunctionName")), Qualifier: aws.String(r.text("Qualifier")),
@@ -130,5 +140,7 @@ func putEventInvokeConfig(ctx context.Context, r Request) (Result, error) {
 		return Result{PhysicalID: r.PhysicalID}, err
 	}
 	_, err := lambda.NewFromConfig(r.AWS).PutFunctionEventInvokeConfig(ctx, in)
-	return Result{PhysicalID: r.text("FunctionName") + "|" + r.text("Qualifier")}, err
+	return Result{PhysicalID: eventInvokeConfigID(r)}, err
 }
+
+func eventInvokeConfigID(r Request) string { return r.text("FunctionName") + "|" + r.text("Qualifier") }

@@ -118,7 +118,8 @@ func (p Property) typedMembers(place string, members map[string]any) (typed any,
 		case p.Kind == Map:
 			of = *p.Of
 		case !known:
-			return nil, "Encountered unsupported property " + name
+			// CloudFormation says so of what is misspelt. It may be right there, and not here.
+			return nil, "Encountered unsupported property " + name + ". It is not provided by tasuki local."
 		}
 		if found[name], problem = of.typed(place+"/"+name, members[name]); problem != "" {
 			return nil, problem

@@ -66,6 +66,7 @@ type Request struct {
 type Result struct {
 	PhysicalID string
 	Attributes map[string]any
+	NoEcho     bool // the attributes are not to be shown
 }
 
 // AnswerPath is the path on the endpoint below which [Answers] are taken.

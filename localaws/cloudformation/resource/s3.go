@@ -52,21 +52,19 @@ func (r Request) s3() *s3.Client {
 
 func createBucket(ctx context.Context, r Request) (Result, error) {
 	r.PhysicalID = r.lower("BucketName", longestBucketName)
-	// Creating one's own bucket again succeeds in us-east-1, where it must not here.
-	_, err := r.s3().HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &r.PhysicalID})
-	switch {
-	case err == nil && !r.Again:
-		return Result{}, refusal(r.PhysicalID + " already exists")
-	case err != nil && !missing(err):
+	// In us-east-1 S3 creates one's own bucket again.
+	if err := r.unless(r.PhysicalID, func() error {
+		_, err := r.s3().HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &r.PhysicalID})
+		return err
+	}); err != nil {
 		return Result{}, err
-	case err != nil:
-		in := &s3.CreateBucketInput{Bucket: &r.PhysicalID}
-		if r.Region != "us-east-1" { // where S3 refuses one
-			in.CreateBucketConfiguration = &types.CreateBucketConfiguration{LocationConstraint: types.BucketLocationConstraint(r.Region)}
-		}
-		if _, err := r.s3().CreateBucket(ctx, in); err != nil {
-			return Result{}, err
-		}
+	}
+	in := &s3.CreateBucketInput{Bucket: &r.PhysicalID}
+	if r.Region != "us-east-1" { // where S3 refuses one
+		in.CreateBucketConfiguration = &types.CreateBucketConfiguration{LocationConstraint: types.BucketLocationConstraint(r.Region)}
+	}
+	if _, err := r.s3().CreateBucket(ctx, in); err != nil && !r.mine(err) {
+		return Result{}, err
 	}
 	return setBucket(ctx, r)
 }
@@ -205,8 +203,17 @@ func bucketPolicy() Type {
 		Properties: map[string]Property{"Bucket": required(text()), "PolicyDocument": required(document())},
 		CreateOnly: []string{"Bucket"},
 		Attributes: []string{},
-		Create:     put,
-		Update:     put,
+		Create: func(ctx context.Context, r Request) (Result, error) {
+			bucket := r.text("Bucket")
+			if err := r.unless(bucket, func() error {
+				_, err := r.s3().GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: &bucket})
+				return err
+			}); err != nil {
+				return Result{}, err
+			}
+			return put(ctx, r)
+		},
+		Update: put,
 		Delete: func(ctx context.Context, r Request) error {
 			_, err := r.s3().DeleteBucketPolicy(ctx, &s3.DeleteBucketPolicyInput{Bucket: aws.String(r.text("Bucket"))})
 			return unlessMissing(err)

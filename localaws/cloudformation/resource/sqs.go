@@ -38,8 +38,16 @@ func queue() Type {
 			if err != nil {
 				return Result{}, err
 			}
-			name := r.named("QueueName", longestQueueName)
-			out, err := sqs.NewFromConfig(r.AWS).CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: &name, Attributes: attributes, Tags: r.tags()})
+			client, name := sqs.NewFromConfig(r.AWS), r.named("QueueName", longestQueueName)
+			if r.text("QueueName") != "" { // SQS creates a queue again that is alike
+				if err := r.unless(name, func() error {
+					_, err := client.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &name})
+					return err
+				}); err != nil {
+					return Result{}, err
+				}
+			}
+			out, err := client.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: &name, Attributes: attributes, Tags: r.tags()})
 			if err != nil {
 				return Result{}, err
 			}

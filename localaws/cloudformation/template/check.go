@@ -3,6 +3,7 @@ package template
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -11,7 +12,8 @@ import (
 type checker struct {
 	t       *Template
 	section string
-	uses    func(logicalID string) // is told of each resource that is referred to; nil where none may be
+	uses    func(logicalID string)               // is told of each resource that is referred to; nil where none may be
+	holds   func(condition string) (bool, error) // leaves out the branches that are not taken; nil for none
 }
 
 // check checks what the sections say of each other, and notes which resource refers
@@ -40,13 +42,50 @@ func (t *Template) check() error {
 		if err := c.value(place+"/Value", output.Value); err != nil {
 			return err
 		}
-		if output.Export != nil {
-			if err := c.value(place+"/Export/Name", output.Export); err != nil {
-				return err
-			}
+		if err := c.output(place, id, output); err != nil {
+			return err
 		}
 	}
 	return t.checkCircles("resources", slices.Sorted(maps.Keys(t.Resources)), t.References)
+}
+
+// output checks what an output's value is written as, and what it is exported as.
+func (c checker) output(place, id string, output Output) error {
+	switch value := output.Value.(type) {
+	case []any:
+		return malformed("", "The Value field of every Outputs member must evaluate to a String and not a List.")
+	case map[string]any:
+		if name, _, _ := call(place, value); name == "" {
+			return malformed("", "The Value field of every Outputs member must evaluate to a String and not a Map.")
+		}
+	}
+	if output.Export == nil {
+		return nil
+	}
+	known := true
+	c.uses = func(string) { known = false }
+	if err := c.value(place+"/Export/Name", output.Export); err != nil {
+		return err
+	}
+	if !known || calls(output.Export, "Fn::ImportValue") {
+		return malformed("", "Output %s is malformed. The Name field of Export must not depend on any resources, imported values, or Fn::GetAZs.", id)
+	}
+	return nil
+}
+
+// calls reports whether a value has a call of a function in it.
+func calls(value any, function string) bool {
+	switch v := value.(type) {
+	case []any:
+		return slices.ContainsFunc(v, func(element any) bool { return calls(element, function) })
+	case map[string]any:
+		for key, member := range v {
+			if key == function || calls(member, function) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (t *Template) checkResource(id string) error {
@@ -78,6 +117,17 @@ func (t *Template) References(logicalID string) []string { return t.references[l
 // a name that is written in it.
 func (t *Template) Attributes(logicalID string) []string {
 	return slices.Sorted(maps.Keys(t.attributes[logicalID]))
+}
+
+// Uses returns, sorted, the resources that a value of the template refers to where its
+// conditions are as in an environment.
+func (t *Template) Uses(value any, env Environment) ([]string, error) {
+	used := map[string]bool{}
+	c := checker{t: t, uses: func(id string) { used[id] = true }, holds: newEvaluation(t, env).holds}
+	if err := c.value("", value); err != nil {
+		return nil, err
+	}
+	return slices.Sorted(maps.Keys(used)), nil
 }
 
 // reads notes that the template reads a resource's attribute.
@@ -112,13 +162,16 @@ func (t *Template) checkCircles(what string, ids []string, next func(id string) 
 	}
 	for _, id := range ids {
 		if circle := visit(id); circle != nil {
-			return malformed("", "Circular dependency between %s: [%s]", what, strings.Join(slices.Sorted(slices.Values(circle)), ", "))
+			return bare("Circular dependency between %s: [%s]", what, strings.Join(slices.Sorted(slices.Values(circle)), ", "))
 		}
 	}
 	return nil
 }
 
 func (c checker) unresolved(name string) error {
+	if c.section == "Conditions" {
+		return malformed("", "Unresolved dependencies [%s]. Cannot reference resources in the Conditions block of the template", name)
+	}
 	return malformed("", "Unresolved resource dependencies [%s] in the %s block of the template", name, c.section)
 }
 
@@ -162,6 +215,8 @@ func (c checker) value(place string, value any) error {
 	switch v := value.(type) {
 	case nil:
 		return null(place)
+	case string:
+		return dynamicServices(place, v)
 	case []any:
 		return c.values(place, v)
 	case map[string]any:
@@ -173,6 +228,19 @@ func (c checker) value(place string, value any) error {
 			return c.call(place, name, argument)
 		}
 		return c.members(place, v)
+	}
+	return nil
+}
+
+// dynamicService is the beginning of a dynamic reference, which functions may complete.
+var dynamicService = regexp.MustCompile(`\{\{resolve:([^:{}]*):`)
+
+// dynamicServices refuses dynamic references to services other than Parameter Store.
+func dynamicServices(place, text string) error {
+	for _, m := range dynamicService.FindAllStringSubmatch(text, -1) {
+		if m[1] != "ssm" {
+			return notProvided(place, "A dynamic reference to "+m[1])
+		}
 	}
 	return nil
 }
@@ -227,10 +295,20 @@ func (c checker) call(place, name string, argument any) error {
 		if !ok {
 			return wrong(place, "Fn::If requires the name of a condition as its first element")
 		}
-		if err := c.knowsCondition(condition); err != nil {
+		if c.knowsCondition(condition) != nil {
+			return wrong("", "unresolved condition dependency %s in Fn::If", condition)
+		}
+		if c.holds == nil {
+			return c.values(place, elements[1:])
+		}
+		holds, err := c.holds(condition)
+		if err != nil {
 			return err
 		}
-		return c.values(place, elements[1:])
+		if holds {
+			return c.value(place, elements[1])
+		}
+		return c.value(place, elements[2])
 	case "Fn::Join", "Fn::Split", "Fn::Select":
 		elements, err := list(place, name, argument, 2, 2)
 		if err != nil {
@@ -261,6 +339,9 @@ func (c checker) call(place, name string, argument any) error {
 func (c checker) sub(place string, argument any) error {
 	s, err := readSub(place, argument)
 	if err != nil {
+		return err
+	}
+	if err := dynamicServices(place, s.text); err != nil {
 		return err
 	}
 	for _, name := range s.names() {

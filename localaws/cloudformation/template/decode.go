@@ -15,13 +15,27 @@ import (
 
 // decode reads a template's source, JSON or YAML.
 func decode(source []byte) (any, error) {
-	if trimmed := bytes.TrimSpace(source); len(trimmed) > 0 && trimmed[0] == '{' && json.Valid(trimmed) {
-		return decodeJSON(trimmed)
+	trimmed := bytes.TrimSpace(source)
+	if len(trimmed) == 0 || trimmed[0] != '{' {
+		return decodeYAML(source)
 	}
-	return decodeYAML(source)
+	value, ill := decodeJSON(trimmed)
+	if ill == nil {
+		return value, nil
+	}
+	// YAML can begin like JSON. What is neither was meant for JSON.
+	if value, err := decodeYAML(source); err == nil {
+		return value, nil
+	}
+	return nil, ill
 }
 
 func decodeJSON(source []byte) (value any, err error) {
+	var ill *json.SyntaxError
+	if err := json.Unmarshal(source, new(json.RawMessage)); errors.As(err, &ill) {
+		before := source[:ill.Offset]
+		return nil, malformed("", "JSON not well-formed. (line %d, column %d)", bytes.Count(before, []byte("\n"))+1, len(before)-bytes.LastIndexByte(before, '\n')-1)
+	}
 	decoder := json.NewDecoder(bytes.NewReader(source))
 	decoder.UseNumber()
 	err = decoder.Decode(&value)

@@ -12,6 +12,7 @@ var ErrUnknown = errors.New("the value is known only after the deployment")
 // Error is what is wrong with a template.
 type Error struct {
 	Format bool   // whether the template's form is wrong, and not what it refers to
+	Bare   bool   // whether it is given without an introduction
 	Place  string // as in "/Resources/Function/Properties/Code"; "" where CloudFormation names none
 	Text   string
 }
@@ -19,7 +20,10 @@ type Error struct {
 // Error returns the message in CloudFormation's form.
 func (e *Error) Error() string {
 	text := "Template error: "
-	if e.Format {
+	switch {
+	case e.Bare:
+		text = ""
+	case e.Format:
 		text = "Template format error: "
 	}
 	if e.Place != "" {
@@ -31,6 +35,11 @@ func (e *Error) Error() string {
 // malformed is an error of the template's form.
 func malformed(place, format string, args ...any) *Error {
 	return &Error{Format: true, Place: place, Text: fmt.Sprintf(format, args...)}
+}
+
+// bare is an error that CloudFormation gives without any introduction.
+func bare(format string, args ...any) *Error {
+	return &Error{Bare: true, Text: fmt.Sprintf(format, args...)}
 }
 
 // wrong is an error of what the template's functions say.

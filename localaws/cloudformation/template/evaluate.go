@@ -32,7 +32,10 @@ const mostText = 16 << 20
 // and elements that are AWS::NoValue are left out; a value that is it altogether is
 // nil. Scalars that are no function's result keep their types.
 func (t *Template) Evaluate(value any, env Environment) (any, error) {
-	e := newEvaluation(t, env)
+	return newEvaluation(t, env).evaluate(value)
+}
+
+func (e *evaluation) evaluate(value any) (any, error) {
 	found, err := e.value(value)
 	if err != nil {
 		return nil, err
@@ -41,6 +44,14 @@ func (t *Template) Evaluate(value any, env Environment) (any, error) {
 		return nil, nil
 	}
 	return e.dynamic(found)
+}
+
+// Shown evaluates a value for being shown: in an environment that hides what is not to
+// be read. Conditions hold as they do in the true one.
+func (t *Template) Shown(value any, env, hiding Environment) (any, error) {
+	e := newEvaluation(t, hiding)
+	e.conditions = newEvaluation(t, env)
+	return e.evaluate(value)
 }
 
 // Holds reports whether a condition of the template holds. The condition "" does.
@@ -60,6 +71,8 @@ type evaluation struct {
 	env  Environment
 	left int             // bytes of text that may still be made
 	held map[string]bool // conditions that were evaluated
+
+	conditions *evaluation // which evaluates conditions; nil for this one
 }
 
 func newEvaluation(t *Template, env Environment) *evaluation {
@@ -189,7 +202,7 @@ func (e *evaluation) text(function string, value any) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s, ok := scalar(found)
+	s, ok := Scalar(found)
 	if !ok {
 		return "", wrong("", "%s requires a string, and was given %s", function, kind(found))
 	}
@@ -243,7 +256,7 @@ func (e *evaluation) join(delimiter string, joined any) (any, error) {
 	}
 	texts, size := make([]string, len(elements)), max(0, len(elements)-1)*len(delimiter)
 	for i, element := range elements {
-		s, ok := scalar(element)
+		s, ok := Scalar(element)
 		if !ok {
 			return nil, wrong("", "every Fn::Join object requires two parameters, (1) a string delimiter and (2) a list of strings to be joined or a function that returns a list of strings (such as Fn::GetAZs) to be joined.")
 		}
@@ -328,7 +341,7 @@ func (e *evaluation) sub(argument any) (any, error) {
 		if err != nil {
 			return "", err
 		}
-		text, ok := scalar(value)
+		text, ok := Scalar(value)
 		if !ok {
 			return "", wrong("", "Fn::Sub expression does not resolve to a string: ${%s} is %s", name, kind(value))
 		}
@@ -339,6 +352,9 @@ func (e *evaluation) sub(argument any) (any, error) {
 
 // holds evaluates a named condition, once.
 func (e *evaluation) holds(name string) (bool, error) {
+	if e.conditions != nil {
+		return e.conditions.holds(name)
+	}
 	if held, known := e.held[name]; known {
 		return held, nil
 	}
@@ -429,7 +445,7 @@ func canonical(value any) string {
 		}
 		return "{" + strings.Join(texts, ",") + "}"
 	}
-	s, _ := scalar(value)
+	s, _ := Scalar(value)
 	return strconv.Quote(s)
 }
 

@@ -43,6 +43,8 @@ func FuzzParse(f *testing.F) {
 			_ = parsed.CheckRules(env)
 			for id, resource := range parsed.Resources {
 				parsed.References(id)
+				_, _ = parsed.Uses(resource.Properties, env)
+				_, _ = parsed.Shown(resource.Properties, env, anything{})
 				evaluate(t, parsed, resource.Properties, env)
 			}
 			for _, output := range parsed.Outputs {

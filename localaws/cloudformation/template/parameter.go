@@ -27,7 +27,10 @@ type Parameter struct {
 	pattern *regexp.Regexp // of Pattern
 }
 
-const ssmValue = "AWS::SSM::Parameter::Value<"
+const (
+	ssmName  = "AWS::SSM::Parameter::Name"
+	ssmValue = "AWS::SSM::Parameter::Value<"
+)
 
 // types are the types that a parameter can have here. The ids of other services'
 // resources, as in AWS::EC2::VPC::Id, are none of them.
@@ -62,7 +65,7 @@ func readParameter(place string, value any) (Parameter, error) {
 		"MinValue":              bound(&p.MinValue),
 		"MaxValue":              bound(&p.MaxValue),
 		"Default": func(place string, value any) error {
-			s, ok := scalar(value)
+			s, ok := Scalar(value)
 			if !ok {
 				return malformed(place, "Every Default member must be a string.")
 			}
@@ -79,7 +82,7 @@ func readParameter(place string, value any) (Parameter, error) {
 			return nil
 		},
 		"NoEcho": func(place string, value any) (err error) {
-			s, _ := scalar(value)
+			s, _ := Scalar(value)
 			if p.NoEcho, err = strconv.ParseBool(s); err != nil {
 				return malformed(place, "Every NoEcho member must be true or false.")
 			}
@@ -113,6 +116,10 @@ func (p *Parameter) complete(place string) (err error) {
 // whose value the template gets.
 func (p Parameter) ReadsSSM() bool { return strings.HasPrefix(p.Type, ssmValue) }
 
+// NamesSSM reports whether the parameter's value is the name of an SSM parameter, be it
+// that the template gets its value or that it must only exist.
+func (p Parameter) NamesSSM() bool { return p.ReadsSSM() || p.Type == ssmName }
+
 // IsList reports whether the template gets a list of texts.
 func (p Parameter) IsList() bool { return strings.Contains(p.Type, "List") }
 
@@ -145,7 +152,7 @@ func (p Parameter) Check(name, value string) error {
 	for _, v := range values {
 		if problem := p.problem(v); problem != "" {
 			if p.Constraint != "" {
-				problem = "failed to satisfy constraint: " + p.Constraint
+				return fmt.Errorf("Parameter %s failed to satisfy constraint: %s", name, p.Constraint)
 			}
 			return fmt.Errorf("Parameter '%s' %s", name, problem)
 		}
@@ -177,7 +184,7 @@ func (p Parameter) problem(value string) string {
 
 // number reads a number, which may be written as a text.
 func number(place string, value any) (float64, error) {
-	s, _ := scalar(value)
+	s, _ := Scalar(value)
 	n, err := strconv.ParseFloat(s, 64)
 	if err != nil {
 		return 0, malformed(place, "It must be a number.")
@@ -185,8 +192,8 @@ func number(place string, value any) (float64, error) {
 	return n, nil
 }
 
-// scalar returns the text of a text, a number or a boolean.
-func scalar(value any) (string, bool) {
+// Scalar returns the text of a text, a number or a boolean.
+func Scalar(value any) (string, bool) {
 	switch v := value.(type) {
 	case string:
 		return v, true

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // The bounds of a template
@@ -16,6 +17,8 @@ const (
 	mostParameters = 200
 	mostOutputs    = 200
 	mostMappings   = 200
+
+	longestDescription = 1024 // bytes
 )
 
 // Template is a template that has been parsed and checked: its functions have the
@@ -86,7 +89,9 @@ func (t *Template) read(sections map[string]any) (err error) {
 				err = malformed("/"+name, "Template format version %v is not supported; it must be 2010-09-09.", section)
 			}
 		case "Description":
-			t.Description, err = text("/"+name, section)
+			if t.Description, err = text("/"+name, section); err == nil && len(t.Description) > longestDescription {
+				err = malformed("", "'Description' length is greater than %d.", longestDescription)
+			}
 		case "Metadata":
 			t.Metadata = section
 		case "Parameters":
@@ -104,7 +109,7 @@ func (t *Template) read(sections map[string]any) (err error) {
 		case "Transform", "Hooks":
 			err = notProvided("", "The section "+name)
 		default:
-			err = malformed("", "Invalid template property or properties [%s]", name)
+			err = bare("Invalid template property or properties [%s]", name)
 		}
 		if err != nil {
 			return err
@@ -117,7 +122,7 @@ func (t *Template) read(sections map[string]any) (err error) {
 }
 
 // logicalID is what names anything in a template.
-var logicalID = regexp.MustCompile(`^[A-Za-z0-9]{1,255}$`)
+var logicalID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9]{1,255}$`) })
 
 // entries reads a section: its members by their logical ids.
 func entries[T any](name string, section any, most int, read func(place string, value any) (T, error)) (map[string]T, error) {
@@ -133,7 +138,7 @@ func entries[T any](name string, section any, most int, read func(place string, 
 		if strings.HasPrefix(id, "Fn::") {
 			return nil, notProvided("/"+name, id)
 		}
-		if !logicalID.MatchString(id) && name != "Mappings" {
+		if !logicalID().MatchString(id) && name != "Mappings" {
 			return nil, malformed("", "%s name %s is non alphanumeric.", strings.TrimSuffix(name, "s"), id)
 		}
 		entry, err := read("/"+name+"/"+id, members[id])
@@ -154,7 +159,7 @@ func object(place, what string, value any, readers map[string]func(place string,
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		read, known := readers[name]
 		if !known {
-			return malformed(place, "Invalid template %s property '%s'", what, name)
+			return bare("Invalid template %s property '%s'", what, name)
 		}
 		if err := read(place+"/"+name, members[name]); err != nil {
 			return err
@@ -303,7 +308,7 @@ func scalars(value any) ([]string, error) {
 	}
 	var found []string
 	for _, element := range list {
-		s, ok := scalar(element)
+		s, ok := Scalar(element)
 		if !ok {
 			return nil, fmt.Errorf("%T is not a scalar", element)
 		}

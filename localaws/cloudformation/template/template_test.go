@@ -154,6 +154,42 @@ func TestEvaluateSaysWhatIsUnknown(t *testing.T) {
 	}
 }
 
+// What a value uses depends on conditions, and not on what is known of resources.
+func TestUses(t *testing.T) {
+	parsed := parse(t, `
+Parameters: {P: {Type: String}}
+Conditions: {Yes: !Equals [!Ref P, x]}
+Resources:
+  A:
+    Type: T
+    Properties:
+      X: !Join ['', [!Ref B, !If [Yes, !GetAtt C.Arn, !Sub '${D}${P}']]]
+  B: {Type: T}
+  C: {Type: T}
+  D: {Type: T}
+`)
+	for value, want := range map[string][]string{"x": {"B", "C"}, "y": {"B", "D"}} {
+		got, err := parsed.Uses(parsed.Resources["A"].Properties, environment{refs: map[string]any{"P": value}})
+		if err != nil || !cmp.Equal(got, want) {
+			t.Errorf("with %s: %v, %v; want %v", value, got, err, want)
+		}
+	}
+}
+
+// What is hidden in a value that is shown has no part in conditions.
+func TestShown(t *testing.T) {
+	parsed := parse(t, `
+Parameters: {P: {Type: String}}
+Conditions: {Yes: !Equals [!Ref P, secret]}
+Resources: {A: {Type: T, Properties: {X: !If [Yes, !Sub 'it is ${P}', no]}}}
+`)
+	env, hiding := environment{refs: map[string]any{"P": "secret"}}, environment{refs: map[string]any{"P": "****"}}
+	got, err := parsed.Shown(parsed.Resources["A"].Properties, env, hiding)
+	if diff := cmp.Diff(map[string]any{"X": "it is ****"}, got); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
 func TestJSONAndYAMLAreAlike(t *testing.T) {
 	const (
 		long  = `{"Resources":{"A":{"Type":"T::T::T","Properties":{"N":1e3,"L":[true,"x"],"F":{"Fn::Join":["",[{"Ref":"B"},{"Fn::GetAtt":["B","Arn"]}]]}}},"B":{"Type":"T::T::T","DependsOn":[]}}}`
@@ -189,7 +225,7 @@ func TestParseRefuses(t *testing.T) {
 	tests := map[string]struct{ source, want string }{
 		"nothing":                   {``, "YAML not well-formed"},
 		"a text":                    {`text`, "The template is not an object."},
-		"broken JSON":               {`{"Resources": {`, "YAML not well-formed"},
+		"broken JSON":               {"{\n\"Resources\": {,}}", "Template format error: JSON not well-formed. (line 2, column 15)"},
 		"two documents":             {"Resources: {}\n---\nResources: {}\n", "a template is one document"},
 		"no resources":              {`{"Description":"d"}`, "Template format error: At least one Resources member must be defined."},
 		"a version":                 {`{"AWSTemplateFormatVersion":"2020-01-01"}`, "[/AWSTemplateFormatVersion]"},
@@ -210,7 +246,7 @@ func TestParseRefuses(t *testing.T) {
 		"an unknown variable":       {resources(`{"X":{"Fn::Sub":"${C.Arn}"}}`), "Unresolved resource dependencies [C]"},
 		"a variable's name":         {resources(`{"X":{"Fn::Sub":"${a b}"}}`), "variable names in Fn::Sub syntax"},
 		"an unknown mapping":        {resources(`{"X":{"Fn::FindInMap":["M","a","b"]}}`), "Mapping named 'M' is not present in the 'Mappings' section of template."},
-		"a condition":               {resources(`{"X":{"Fn::If":["C",1,2]}}`), "Unresolved condition dependency C"},
+		"a condition":               {resources(`{"X":{"Fn::If":["C",1,2]}}`), "Template error: unresolved condition dependency C in Fn::If"},
 		"a short Join":              {resources(`{"X":{"Fn::Join":["-"]}}`), "Fn::Join has 1 elements"},
 		"a macro":                   {resources(`{"X":{"Fn::Transform":{}}}`), "[/Resources/A/Properties/X] Fn::Transform is not provided by tasuki local."},
 		"a macro over all":          {resources(`{"Fn::Transform":{}}`), "Fn::Transform is not provided"},
@@ -228,8 +264,16 @@ func TestParseRefuses(t *testing.T) {
 		"an unknown DependsOn":      {`{"Resources":{"A":{"Type":"T","DependsOn":"C"}}}`, "Unresolved resource dependencies [C]"},
 		"a circle":                  {`{"Resources":{"A":{"Type":"T","Properties":{"X":{"Ref":"B"}}},"B":{"Type":"T","DependsOn":["A"]}}}`, "Circular dependency between resources: [A, B]"},
 		"circular conditions":       {`{"Conditions":{"A":{"Condition":"B"},"B":{"Condition":"A"}},"Resources":{"A":{"Type":"T"}}}`, "Circular dependency between conditions: [A, B]"},
-		"a resource in a condition": {`{"Conditions":{"C":{"Fn::Equals":[{"Ref":"A"},"x"]}},"Resources":{"A":{"Type":"T"}}}`, "Unresolved resource dependencies [A] in the Conditions block"},
+		"a resource in a condition": {`{"Conditions":{"C":{"Fn::Equals":[{"Ref":"A"},"x"]}},"Resources":{"A":{"Type":"T"}}}`, "Template format error: Unresolved dependencies [A]. Cannot reference resources in the Conditions block of the template"},
 		"a rule's function":         {`{"Rules":{"R":{"Assertions":[{"Assert":{"Fn::RefAll":"x"}}]}},"Resources":{"A":{"Type":"T"}}}`, "Fn::RefAll is not provided"},
+		"a secret":                  {resources(`{"X":["{{resolve:secretsmanager:a:SecretString:b}}"]}`), "[/Resources/A/Properties/X/0] A dynamic reference to secretsmanager is not provided by tasuki local."},
+		"a secure parameter":        {resources(`{"X":{"Fn::Sub":"{{resolve:ssm-secure:${B}}}"}}`), "A dynamic reference to ssm-secure is not provided by tasuki local."},
+		"a joined secret":           {resources(`{"X":{"Fn::Join":["",["{{resolve:secretsmanager:",{"Ref":"B"},"}}"]]}}`), "A dynamic reference to secretsmanager"},
+		"a long description":        {`{"Description":"` + strings.Repeat("x", 1025) + `","Resources":{"A":{"Type":"T"}}}`, "Template format error: 'Description' length is greater than 1024."},
+		"a list for an output":      {`{"Resources":{"A":{"Type":"T"}},"Outputs":{"O":{"Value":["a"]}}}`, "Template format error: The Value field of every Outputs member must evaluate to a String and not a List."},
+		"an object for an output":   {`{"Resources":{"A":{"Type":"T"}},"Outputs":{"O":{"Value":{"a":"b"}}}}`, "must evaluate to a String and not a Map."},
+		"a resource in an export":   {`{"Resources":{"A":{"Type":"T"}},"Outputs":{"O":{"Value":"a","Export":{"Name":{"Fn::Sub":"x-${A}"}}}}}`, "Output O is malformed. The Name field of Export must not depend on any resources"},
+		"an import in an export":    {`{"Resources":{"A":{"Type":"T"}},"Outputs":{"O":{"Value":"a","Export":{"Name":{"Fn::Join":["",[{"Fn::ImportValue":"x"}]]}}}}}`, "must not depend on any resources, imported values"},
 		"an output without value":   {`{"Resources":{"A":{"Type":"T"}},"Outputs":{"O":{}}}`, "[/Outputs/O] Every Outputs object must contain a Value member."},
 	}
 	for name, test := range tests {
@@ -331,7 +375,7 @@ Resources: {A: {Type: T}}
 	tests := []struct{ name, value, want string }{
 		{"Any", "", ""}, {"One", "true", ""}, {"One", "1", ""}, {"One", "b", "Parameter 'One' must be one of AllowedValues"},
 		{"Matching", "abc", ""}, {"Matching", "abcd", "Parameter 'Matching' must match pattern [a-z]{1,3}"}, {"Matching", "a", "Parameter 'Matching' must contain at least 2 characters"},
-		{"Told", "A", "Parameter 'Told' failed to satisfy constraint: lower case only"},
+		{"Told", "A", "Parameter Told failed to satisfy constraint: lower case only"},
 		{"Number", "x", "Parameter 'Number' must be a number."}, {"Number", "5.4", ""}, {"Number", "6", "Parameter 'Number' must be a number not greater than 5.5"}, {"Number", "0", "Parameter 'Number' must be a number not less than 1"},
 		{"Numbers", "1, 2", ""}, {"Numbers", "1,b", "Parameter 'Numbers' must be a number."},
 		{"Read", "/any/name", ""},
