@@ -52,8 +52,8 @@ type FunctionTarget struct {
 }
 
 // functionGrammar is the FunctionName of Lambda's API without a qualifier, but for
-// the length of the name.
-var functionGrammar = grammar(`^(arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:function:)?[a-zA-Z0-9_-]+$`)
+// the length of the name, and for the region, which may be of any partition.
+var functionGrammar = grammar(`^(arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2,}(-[a-z]+)+-\d:\d{12}:function:)?[a-zA-Z0-9_-]+$`)
 
 const longestFunction = 64
 
@@ -178,11 +178,7 @@ func ParseContract(b []byte) (Contract, error) {
 		return Contract{}, fmt.Errorf("the contract's placeholderTag: %w", err)
 	}
 	for _, f := range w.Functions {
-		arch, err := ParseArchitecture(f.Architecture)
-		if err != nil {
-			return Contract{}, fmt.Errorf("the contract's function %s: %w", quote(f.Name), err)
-		}
-		c.Functions = append(c.Functions, FunctionTarget{f.Name, arch, f.Alias})
+		c.Functions = append(c.Functions, FunctionTarget{f.Name, Architecture(f.Architecture), f.Alias})
 	}
 	return c, c.Check()
 }
@@ -207,6 +203,9 @@ func (c Contract) Check() error {
 	for _, f := range c.Functions {
 		if err := CheckFunctionName(f.Name); err != nil {
 			return fmt.Errorf("the contract's functions: %w", err)
+		}
+		if _, err := ParseArchitecture(string(f.Architecture)); err != nil {
+			return fmt.Errorf("the contract's function %s: %w", f.Name, err)
 		}
 		if f.Alias != "" {
 			if err := CheckAliasName(f.Alias); err != nil {

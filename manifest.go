@@ -2,6 +2,7 @@ package tasuki
 
 import (
 	"encoding/json"
+	"math"
 	"slices"
 	"strings"
 )
@@ -167,6 +168,9 @@ func (i Image) Digest() Digest { return i.Manifest.Digest }
 // Size returns the compressed bytes of the layers.
 func (i Image) Size() (size int64) {
 	for _, layer := range i.Layers {
+		if layer.Size > math.MaxInt64-size {
+			return math.MaxInt64
+		}
 		size += layer.Size
 	}
 	return size

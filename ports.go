@@ -25,7 +25,8 @@ type TagHistory interface {
 type TagWriter interface {
 	// WriteTag writes value and description in one call, whether or not the
 	// parameter exists, and returns the version that SSM gave it. An answer that
-	// was lost may have been written, and retries may have written it twice.
+	// was lost may have been written, and retries may have written it twice, or have
+	// been told of ErrThrottled or ErrConflict.
 	WriteTag(ctx context.Context, name ParameterName, value Tag, description string) (version int64, err error)
 }
 

@@ -424,20 +424,51 @@ func TestUndoThatFailsSaysSo(t *testing.T) {
 }
 
 func TestLostAnswerOfTheRegistrationIsFound(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRelay(t)
-		r.deploy()
-		v1 := r.push("v1")
-		r.After = func(operation, _ string) error {
-			if operation == "WriteTag" {
-				return &tasuki.Error{Op: "write", Kind: tasuki.ErrUnavailable}
-			}
-			return nil
-		}
-		if _, err := r.release("v1"); err != nil || r.runs() != v1 || r.registered() != "v1" {
-			t.Errorf("%v; runs %s, registered %q", err, r.runs(), r.registered())
-		}
-	})
+	for answer, kind := range map[string]error{
+		"none": tasuki.ErrUnavailable, "throttled, to a retry": tasuki.ErrThrottled, "another write is under way, to a retry": tasuki.ErrConflict,
+	} {
+		t.Run(answer, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRelay(t)
+				r.deploy()
+				v1 := r.push("v1")
+				r.After = func(operation, _ string) error {
+					if operation == "WriteTag" {
+						return &tasuki.Error{Op: "write", Kind: kind}
+					}
+					return nil
+				}
+				if _, err := r.release("v1"); err != nil || r.runs() != v1 || r.registered() != "v1" {
+					t.Errorf("%v; runs %s, registered %q", err, r.runs(), r.registered())
+				}
+			})
+		})
+	}
+}
+
+func TestRegistrationThatWasNotDoneIsUndone(t *testing.T) {
+	for _, kind := range []error{tasuki.ErrUnavailable, tasuki.ErrThrottled, tasuki.ErrConflict, tasuki.ErrDenied} {
+		t.Run(kind.Error(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRelay(t)
+				r.deploy()
+				v1 := r.push("v1")
+				r.mustRelease("v1")
+				r.push("v2")
+				r.Before = func(operation, _ string) error {
+					if operation == "WriteTag" {
+						return &tasuki.Error{Op: "write", Kind: kind}
+					}
+					return nil
+				}
+				_, err := r.release("v2")
+				var undo *tasuki.UndoError
+				if !errors.Is(err, kind) || errors.As(err, &undo) || r.runs() != v1 || r.registered() != "v1" {
+					t.Errorf("%v; runs %s, registered %q", err, r.runs(), r.registered())
+				}
+			})
+		})
+	}
 }
 
 func TestLostAnswerOfTheUpdateIsFound(t *testing.T) {

@@ -44,12 +44,15 @@ var recordFields = []string{"v", "tag", "digest", "repository", "commit", "actor
 
 // ParseRecord reads a description as a record, or says in one sentence why it is none.
 func ParseRecord(description string) (Record, error) {
+	if v, _ := recordHead(description); v > recordVersion {
+		return Record{}, tooNew("release record", v, recordVersion)
+	}
 	var w wireRecord
 	if err := json.Unmarshal([]byte(description), &w); err != nil {
 		return Record{}, invalid("the description is not a release record: %v", err)
 	}
 	if w.V != recordVersion {
-		return Record{}, tooNew("release record", w.V, recordVersion)
+		return Record{}, invalid("the description has no version of a release record")
 	}
 	if w.Tag.IsZero() || w.Digest.IsZero() {
 		return Record{}, invalid("the release record lacks a tag or a digest")
@@ -59,6 +62,19 @@ func ParseRecord(description string) (Record, error) {
 		return Record{}, invalid("the description is not a JSON object: %v", err)
 	}
 	return Record{w.Tag, w.Digest, w.Repository, w.Commit, w.Actor, w.Run, w.ID, w.Rollback, unknown}, nil
+}
+
+// recordHead returns what a record of any version has, or nothing where a description is
+// no record.
+func recordHead(description string) (version int, tag string) {
+	var head struct {
+		V   int
+		Tag string
+	}
+	if err := json.Unmarshal([]byte(description), &head); err != nil {
+		return 0, ""
+	}
+	return head.V, head.Tag
 }
 
 // Description returns the record as it is written: JSON of at most
@@ -114,11 +130,15 @@ func (v ParameterVersion) Release() (Release, error) {
 	}
 	if v.Type != "String" {
 		return refuse(invalid("it is a %s, which neither CloudFormation nor Tasuki reads as a tag", v.Type),
-			"Write the tag as a String parameter: an image tag is no secret.")
+			"Delete the parameter, and register a release again: it is written as a String, because an image tag is no secret.")
 	}
 	tag, err := ParseTag(v.Value)
 	if err != nil {
 		return refuse(err, "Register a release with 'tasuki register', which checks the tag against ECR.")
+	}
+	// A later version may register something else than what this program would read.
+	if version, of := recordHead(v.Description); version > recordVersion && of == v.Value {
+		return refuse(tooNew("release record", version, recordVersion), "Upgrade tasuki.")
 	}
 	release := Release{Tag: tag, Version: v}
 	// A record of another tag is left over from an earlier write: SSM keeps the

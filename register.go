@@ -117,7 +117,8 @@ func (r Registrar) ensure(ctx context.Context, h Handoff, record Record, before 
 }
 
 // write writes a record. When the answer is lost it looks for its own write before
-// it says that it failed.
+// it says that it failed. It does so too where the answer may be that to a retry after
+// the lost one: to slow down, or that another write is under way.
 func (r Registrar) write(ctx context.Context, h Handoff, record Record, before *Release) (Registered, error) {
 	registered := Registered{Previous: before}
 	description, err := record.Description()
@@ -127,7 +128,7 @@ func (r Registrar) write(ctx context.Context, h Handoff, record Record, before *
 	r.say(h, "registering %s in %s", record.Tag, h.TagParameter)
 	version, err := r.Writer.WriteTag(ctx, h.TagParameter, record.Tag, description)
 	if err != nil {
-		if errors.Is(err, ErrUnavailable) || errors.Is(err, context.Canceled) {
+		if mayHaveActed(err) || errors.Is(err, ErrThrottled) {
 			version, err = r.findWrite(context.WithoutCancel(ctx), h, record, before, err)
 		}
 		if err != nil {

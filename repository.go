@@ -7,9 +7,9 @@ import "strings"
 type Repository struct{ host, name string }
 
 // The hosts that ECR answers under, from AWS's endpoint lists: the plain and the
-// FIPS one, China's, and the dual-stack ones.
+// FIPS one, China's, the European Sovereign Cloud's, and the dual-stack ones.
 var (
-	ecrHost        = grammar(`^([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.aws|on\.amazonwebservices\.com\.cn)$`)
+	ecrHost        = grammar(`^([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.(?:com|com\.cn|eu)|on\.aws|on\.amazonwebservices\.(?:com\.cn|eu))$`)
 	repositoryName = grammar(`^[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*)*$`)
 )
 
@@ -33,6 +33,19 @@ func CheckRepositoryName(name string) error {
 		return invalid("%s is not the name of an ECR repository: it has 2 to 256 lower-case letters, digits, and single '.', '_', '-' or '/' between them", quote(name))
 	}
 	return nil
+}
+
+// RegionDomain returns the domain that AWS's services have in a region, as
+// "amazonaws.com": China and the European Sovereign Cloud have their own (AWS's
+// endpoint lists).
+func RegionDomain(region string) string {
+	switch {
+	case strings.HasPrefix(region, "cn-"):
+		return "amazonaws.com.cn"
+	case strings.HasPrefix(region, "eusc-"):
+		return "amazonaws.eu"
+	}
+	return "amazonaws.com"
 }
 
 // Host returns the registry's host, as it stands in image URIs.

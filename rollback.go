@@ -84,7 +84,8 @@ func (r Rollbacker) target(ctx context.Context, h Handoff, to Tag) (current *Rel
 			return err
 		})
 	if errors.Is(err, ErrMissing) {
-		return nil, Release{}, &Error{Op: "read", Side: SideTag, Subject: h.TagParameter.s, Kind: ErrMissing, Err: errors.New("there has been no release to go back to")}
+		return nil, Release{}, &Error{Op: "read", Side: SideTag, Subject: h.TagParameter.s, Kind: ErrMissing, Err: errors.New("there has been no release to go back to"),
+			Hint: fmt.Sprintf("tasuki status %s says what runs.", h.Name)}
 	}
 	if err != nil {
 		return nil, Release{}, err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -62,7 +63,7 @@ func (r Reconciler) status(ctx context.Context, h Handoff, readTag func(context.
 			status.Registered, err = h.release(version)
 		}
 		if errors.Is(err, ErrInvalid) {
-			status.disagree("", "%v", err)
+			status.disagree(within(HintOf(err)), "%v", err)
 			return nil
 		}
 		return err
@@ -121,6 +122,14 @@ func (r Reconciler) readAlias(ctx context.Context, f *FunctionStatus) error {
 	f.Version = alias.Version
 	f.Aliased, err = r.Functions.Function(ctx, qualified(f.Name, alias.Version))
 	return err
+}
+
+// within returns a hint, which is a sentence, as a part of one.
+func within(hint string) string {
+	if hint == "" {
+		return ""
+	}
+	return strings.ToLower(hint[:1]) + strings.TrimSuffix(hint[1:], ".")
 }
 
 // disagree adds a disagreement, and what mends it.

@@ -67,6 +67,8 @@ func TestParseImageURI(t *testing.T) {
 		"123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/orders@" + digest:              true,
 		"123456789012.dkr.ecr-fips.us-east-1.amazonaws.com/orders:v1":                     true,
 		"123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/orders:v1":                      true,
+		"123456789012.dkr.ecr.us-gov-west-1.amazonaws.com/orders:v1":                      true,
+		"123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu/orders:v1":                      true,
 		"123456789012.dkr-ecr.eu-west-1.on.aws/orders:v1":                                 true,
 		"123456789012.dkr.ecr.eu-west-1.amazonaws.com/orders":                             false,
 		"123456789012.dkr.ecr.eu-west-1.amazonaws.com/orders:latest":                      false,
@@ -184,6 +186,36 @@ func TestContractRefusals(t *testing.T) {
 	}
 }
 
+// What is written can be read again.
+func TestContractWithoutAnArchitecture(t *testing.T) {
+	contract, err := tasuki.ParseContract([]byte(contractText + "}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	contract.Functions[0].Architecture = ""
+	if err := contract.Check(); !errors.Is(err, tasuki.ErrInvalid) {
+		t.Errorf("got %v, want ErrInvalid", err)
+	}
+}
+
+func TestCheckFunctionName(t *testing.T) {
+	for name, ok := range map[string]bool{
+		"orders": true, "Orders_2-x": true, "": false, "orders:live": false, "a b": false, strings.Repeat("a", 65): false,
+		"arn:aws:lambda:eu-west-1:123456789012:function:orders":           true,
+		"arn:aws-cn:lambda:cn-north-1:123456789012:function:orders":       true,
+		"arn:aws-us-gov:lambda:us-gov-west-1:123456789012:function:x":     true,
+		"arn:aws-iso-b:lambda:us-isob-east-1:123456789012:function:x":     true,
+		"arn:aws-eusc:lambda:eusc-de-east-1:123456789012:function:orders": true,
+		"arn:aws:lambda:eu-west-1:123456789012:function:orders:live":      false,
+		"arn:aws:lambda:eu-west-1:1234:function:orders":                   false,
+		"arn:aws:s3:eu-west-1:123456789012:function:orders":               false,
+	} {
+		if err := tasuki.CheckFunctionName(name); (err == nil) != ok {
+			t.Errorf("CheckFunctionName(%q): %v", name, err)
+		}
+	}
+}
+
 func FuzzParseContract(f *testing.F) {
 	f.Add(contractText + "}")
 	f.Add(contractText + `,"x":1}`)
@@ -289,6 +321,13 @@ func TestReleaseOfAParameterVersion(t *testing.T) {
 	}
 	if release, err := version("v1", "String", "by hand").Release(); err != nil || release.Record != nil {
 		t.Errorf("by hand: %+v, %v", release, err)
+	}
+	later := strings.Replace(description, `"v":1`, `"v":2`, 1)
+	if _, err := version("v1", "String", later).Release(); !errors.Is(err, tasuki.ErrInvalid) || tasuki.HintOf(err) != "Upgrade tasuki." {
+		t.Errorf("with a later version's record: %v", err)
+	}
+	if release, err := version("v2", "String", later).Release(); err != nil || release.Record != nil {
+		t.Errorf("with a later version's record of another tag: %+v, %v", release, err)
 	}
 	for _, kind := range []string{"SecureString", "StringList"} {
 		if _, err := version("v1", kind, description).Release(); !errors.Is(err, tasuki.ErrInvalid) {

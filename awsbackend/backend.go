@@ -27,6 +27,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/tasuki-dev/tasuki"
 )
@@ -92,12 +93,32 @@ func Load(ctx context.Context, o Options) (*Backend, error) {
 		return nil, err
 	}
 	if cfg.Region == "" {
-		return nil, &tasuki.Error{
-			Op: "find the AWS region", Kind: tasuki.ErrInvalid,
-			Err: errors.New("no region is configured: give --region, set AWS_REGION, or set a region in the AWS profile"),
+		return nil, noRegion("no region is configured: give --region, set AWS_REGION, or set a region in the AWS profile")
+	}
+	return checked(backendOf(cfg))
+}
+
+// noRegion says why it is not known which region is meant.
+func noRegion(why string, args ...any) error {
+	return &tasuki.Error{Op: "find the AWS region", Kind: tasuki.ErrInvalid, Err: fmt.Errorf(why, args...)}
+}
+
+// checked returns the backend, or what is wrong with the addresses that its calls would
+// go to: the SDK finds out at the first call, and then takes it for an answer that
+// did not come.
+func checked(b *Backend) (*Backend, error) {
+	if !smithyhttp.ValidHostLabel(b.Region) {
+		return nil, noRegion("%q is not the name of an AWS region: give one such as eu-west-1", b.Region)
+	}
+	for _, endpoint := range []*string{
+		b.Tags.api.Options().BaseEndpoint, b.Images.api.Options().BaseEndpoint, b.Functions.api.Options().BaseEndpoint,
+		b.Secrets.api.Options().BaseEndpoint, b.Stacks.api.Options().BaseEndpoint, b.sts.Options().BaseEndpoint,
+	} {
+		if err := checkEndpoint(aws.ToString(endpoint)); err != nil {
+			return nil, configurationError(err)
 		}
 	}
-	return backendOf(cfg), nil
+	return b, nil
 }
 
 // backendOf makes the clients.
@@ -109,7 +130,7 @@ func backendOf(cfg aws.Config) *Backend {
 	})
 	downloads := retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = cfg.RetryMaxAttempts })
 	invoker := lambda.NewFromConfig(cfg, func(o *lambda.Options) {
-		o.Retryer = aws.NopRetryer{}
+		o.Retryer = onlyThrottled(cfg.RetryMaxAttempts)
 		if client, ok := o.HTTPClient.(whole); ok {
 			o.HTTPClient = client.withTimeout(longestInvocation)
 		}
@@ -127,6 +148,14 @@ func backendOf(cfg aws.Config) *Backend {
 	}
 }
 
+// onlyThrottled retries what was refused for coming too often, and so was not done.
+func onlyThrottled(attempts int) aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = attempts
+		o.Retryables = []retry.IsErrorRetryable{retry.RetryableErrorCode{Codes: retry.DefaultThrottleErrorCodes}}
+	})
+}
+
 // load returns the configuration that all clients are made of.
 func (o Options) load(ctx context.Context) (aws.Config, error) {
 	if o.Config != nil {
@@ -136,9 +165,6 @@ func (o Options) load(ctx context.Context) (aws.Config, error) {
 	// that follows, where it matters.
 	cfg, err := config.LoadDefaultConfig(ctx, config.WithSharedConfigProfile(o.Profile), config.WithHTTPClient(o.client()), config.WithLogger(logging.Nop{}))
 	if err != nil {
-		return cfg, configurationError(err)
-	}
-	if err := checkEndpoint(aws.ToString(cfg.BaseEndpoint)); err != nil {
 		return cfg, configurationError(err)
 	}
 	return o.complete(cfg), nil
@@ -181,7 +207,7 @@ func checkEndpoint(endpoint string) error {
 	}
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return fmt.Errorf("the AWS endpoint %q (AWS_ENDPOINT_URL, or endpoint_url of the AWS profile) is not a URL: give one such as http://127.0.0.1:4566", endpoint)
+		return fmt.Errorf("the AWS endpoint %q (AWS_ENDPOINT_URL, the same for one service, or endpoint_url of the AWS profile) is not a URL: give one such as http://127.0.0.1:4566", endpoint)
 	}
 	return nil
 }
@@ -192,9 +218,12 @@ func configurationError(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return &tasuki.Error{Op: op, Err: context.Canceled}
 	}
-	cause := err
+	cause := errors.New(clean(err.Error()))
 	if missing, ok := errors.AsType[config.SharedConfigProfileNotExistError](err); ok {
 		cause = fmt.Errorf("there is no AWS profile %q: give another with --profile, or add it to ~/.aws/config", missing.Profile)
+	}
+	if _, ok := errors.AsType[config.AssumeRoleTokenProviderNotSetError](err); ok {
+		cause = errors.New(`the AWS profile asks for an MFA code, and Tasuki cannot: get credentials first, as with 'eval "$(aws configure export-credentials --format env)"', and unset AWS_PROFILE`)
 	}
 	return &tasuki.Error{Op: op, Kind: tasuki.ErrInvalid, Err: cause}
 }
@@ -217,3 +246,7 @@ type credentialsError struct{ err error }
 
 func (e *credentialsError) Error() string { return "no usable credentials: " + e.err.Error() }
 func (e *credentialsError) Unwrap() error { return e.err }
+
+// RetryableError tells the SDK not to try the call again: the provider has tried already,
+// as often as it thinks right, and each of its attempts may take long.
+func (e *credentialsError) RetryableError() bool { return false }

@@ -86,7 +86,7 @@ func TestLoadObeysTheEnvironment(t *testing.T) {
 }
 
 func TestLoadWithoutCredentials(t *testing.T) {
-	environment(t, map[string]string{"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_WEB_IDENTITY_TOKEN_FILE": "", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "", "AWS_CONTAINER_CREDENTIALS_FULL_URI": ""})
+	withoutCredentials(t)
 	backend, err := Load(t.Context(), Options{})
 	if err != nil {
 		t.Fatal(err)

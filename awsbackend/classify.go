@@ -8,12 +8,14 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os/exec"
 	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -262,17 +264,56 @@ func garbled(err error) bool {
 
 // credentialsCause says in a few words why there are no usable credentials.
 func credentialsCause(err error) error {
-	if _, ok := errors.AsType[*ssocreds.InvalidTokenError](err); ok {
+	if signInExpired(err) {
 		return errors.New("the AWS sign-in session has expired or is not there")
 	}
 	if api, ok := errors.AsType[smithy.APIError](err); ok && answered(api) {
 		return fmt.Errorf("no usable credentials: %w", answer(api.ErrorCode(), api.ErrorMessage()))
 	}
+	if _, ok := errors.AsType[*processcreds.ProviderError](err); ok {
+		// What the process printed, which the SDK quotes, may be credentials.
+		cause := "the credential_process of the AWS profile failed, or printed no credentials"
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+			cause = "the credential_process of the AWS profile failed: " + exit.Error()
+		}
+		return errors.New(cause)
+	}
 	// The metadata service of EC2 is where the default chain looks last.
 	if operation, ok := errors.AsType[*smithy.OperationError](err); ok && operation.ServiceID == "ec2imds" {
 		return errors.New("no AWS credentials were found")
 	}
-	return errors.New("no usable AWS credentials: " + clean(bare(err).Error()))
+	// A container's credentials come from an address of its own.
+	if request, ok := errors.AsType[*url.Error](err); ok {
+		cause := "gave no answer: " + clean(bare(request).Error())
+		if timedOut(request) {
+			cause = "gave no answer in time"
+		}
+		return fmt.Errorf("no usable AWS credentials: %s, which is to give them, %s", hostOf(request), cause)
+	}
+	return errors.New("no usable AWS credentials: " + strings.TrimPrefix(clean(bare(err).Error()), "failed to refresh cached credentials, "))
+}
+
+// signInExpired reports whether a person has to sign in again before there are
+// credentials. Of most of that the SDK says so in a text only.
+func signInExpired(err error) bool {
+	if _, ok := errors.AsType[*ssocreds.InvalidTokenError](err); ok {
+		return true
+	}
+	operation, called := errors.AsType[*smithy.OperationError](err)
+	api, answered := errors.AsType[smithy.APIError](err)
+	if called && answered && strings.HasPrefix(operation.ServiceID, "SSO") {
+		switch api.ErrorCode() {
+		case "UnauthorizedException", "InvalidGrantException", "ExpiredTokenException", "InvalidClientException":
+			return true
+		}
+		return false
+	}
+	for _, text := range []string{"failed to read cached SSO token file", "cached SSO token is expired", "please reauthenticate"} {
+		if strings.Contains(err.Error(), text) {
+			return true
+		}
+	}
+	return false
 }
 
 // answer is a service's error code and message, as a text.
@@ -307,6 +348,9 @@ func bare(err error) error {
 		inner := errors.Unwrap(err)
 		if inner == nil {
 			return err
+		}
+		if joined, ok := inner.(interface{ Unwrap() []error }); ok {
+			inner = joined.Unwrap()[0] // the other one says that the SDK will not retry any more
 		}
 		err = inner
 	}

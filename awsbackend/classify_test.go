@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -311,6 +313,76 @@ func TestRetries(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// What may have had its effect is not asked for again.
+func TestInvocationsAreTriedAgainOnlyWhenThrottled(t *testing.T) {
+	const invoke = "POST /2015-03-31/functions/orders/invocations"
+	for code, c := range map[string]struct {
+		status, calls int
+		kind          error
+	}{
+		"TooManyRequestsException":  {429, 3, tasuki.ErrThrottled},
+		"EC2ThrottledException":     {502, 3, tasuki.ErrThrottled},
+		"ServiceException":          {500, 1, tasuki.ErrUnavailable},
+		"ResourceNotReadyException": {502, 1, tasuki.ErrUnavailable},
+	} {
+		t.Run(code, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				backend, fake := inProcess(t, Options{RetryMaxAttempts: 3}, map[string]operation{invoke: fail(c.status, code, "Rate Exceeded.")})
+				_, err := backend.Functions.Invoke(t.Context(), "orders", "", nil)
+				wantKind(t, err, c.kind)
+				if n := fake.count(invoke); n != c.calls {
+					t.Errorf("it took %d calls, want %d", n, c.calls)
+				}
+			})
+		})
+	}
+	t.Run("lost answer", func(t *testing.T) {
+		backend, fake := serve(t, Options{RetryMaxAttempts: 3}, map[string]operation{invoke: func(http.ResponseWriter, map[string]any) { panic(http.ErrAbortHandler) }})
+		_, err := backend.Functions.Invoke(t.Context(), "orders", "", nil)
+		wantKind(t, err, tasuki.ErrUnavailable)
+		if n := fake.count(invoke); n != 1 {
+			t.Errorf("it took %d calls", n)
+		}
+	})
+}
+
+// The SDK gives up earlier where much fails at the same time, and adds that to the cause.
+func TestRetriesEndTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		backend := connect(t, Options{RetryMaxAttempts: 1000, Config: &aws.Config{
+			Region: region, Credentials: awscredentials.NewStaticCredentialsProvider("AKID", "key", secret),
+			HTTPClient: clientFunc(func(r *http.Request) (*http.Response, error) {
+				return nil, &url.Error{Op: "Post", URL: r.URL.String(), Err: syscall.ECONNREFUSED}
+			}),
+		}}, "")
+		_, err := backend.Contracts.ReadContract(t.Context(), parse(t, tasuki.ParseHandoffName, "orders"))
+		e := wantKind(t, err, tasuki.ErrUnavailable)
+		if want := "no answer from ssm.eu-west-1.amazonaws.com: connection refused"; !strings.HasSuffix(e.Error(), want) {
+			t.Errorf("the error is %v, want %q at its end", e, want)
+		}
+	})
+}
+
+// A machine whose clock is wrong signs again with the service's.
+func TestClockSkewIsMadeGood(t *testing.T) {
+	const skew = 90 * time.Minute
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		now := time.Now().Add(skew)
+		w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
+		signed, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
+		if err != nil || now.Sub(signed).Abs() > 15*time.Minute {
+			fail(400, "InvalidSignatureException", "Signature expired")(w, nil)
+			return
+		}
+		ok(`{"Version":7}`)(w, nil)
+	}))
+	t.Cleanup(server.Close)
+	version, err := connect(t, Options{RetryMaxAttempts: 2}, server.URL).Tags.WriteTag(t.Context(), parse(t, tasuki.ParseParameterName, "t"), parse(t, tasuki.ParseTag, "v1"), "")
+	if err != nil || version != 7 {
+		t.Errorf("got version %d, %v", version, err)
 	}
 }
 

@@ -19,7 +19,7 @@ var _ tasuki.FunctionUpdater = (*Functions)(nil)
 // Functions reads, updates, publishes and invokes Lambda functions.
 type Functions struct {
 	api     *lambda.Client
-	invoker *lambda.Client // waits for as long as functions may run, and never tries again
+	invoker *lambda.Client // waits for as long as functions may run, and tries again only when throttled
 	region  string
 }
 

@@ -6,8 +6,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
-
-	"github.com/tasuki-dev/tasuki"
 )
 
 // LoadInFunction is [Load] for a program that is a Lambda function. Of the SDK's
@@ -21,7 +19,7 @@ func LoadInFunction(o Options) (*Backend, error) {
 		return nil, configurationError(err)
 	}
 	if o.Region == "" && env.Region == "" {
-		return nil, &tasuki.Error{Op: "find the AWS region", Kind: tasuki.ErrInvalid, Err: errors.New("AWS_REGION is not set, which Lambda sets for every function")}
+		return nil, noRegion("AWS_REGION is not set, which Lambda sets for every function")
 	}
 	cfg := aws.Config{
 		Region: env.Region, RetryMaxAttempts: env.RetryMaxAttempts, ConfigSources: []any{env},
@@ -35,5 +33,5 @@ func LoadInFunction(o Options) (*Backend, error) {
 	if env.BaseEndpoint != "" && !aws.ToBool(env.IgnoreConfiguredEndpoints) {
 		cfg.BaseEndpoint = aws.String(env.BaseEndpoint)
 	}
-	return backendOf(o.complete(cfg)), nil
+	return checked(backendOf(o.complete(cfg)))
 }

@@ -79,8 +79,8 @@ func (f *Functions) MoveAlias(ctx context.Context, move tasuki.AliasMove) error 
 	return nil
 }
 
-// Invoke implements [tasuki.Invoker]. It is attempted once: an invocation whose
-// answer was lost may have had its effect.
+// Invoke implements [tasuki.Invoker]. It is attempted again only where it was throttled:
+// an invocation whose answer was lost may have had its effect.
 func (f *Functions) Invoke(ctx context.Context, function, version string, payload []byte) (tasuki.Answer, error) {
 	in := &lambda.InvokeInput{FunctionName: aws.String(function), Payload: payload}
 	if version != "" {

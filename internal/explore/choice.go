@@ -108,7 +108,7 @@ func (r *run) verdicts(req *request) []choice {
 			all = append(all, choice{req: req, verdict: isDenied})
 		case fault == Lost:
 			all = append(all, choice{req: req, verdict: isLost})
-			if req.op.name == updateCode.name {
+			if req.op.name == updateCode.name || req.op.name == writeTag.name {
 				all = append(all, choice{req: req, verdict: isConflict})
 			}
 		case fault == Stale && req.op.name == readTag.name && !req.attempt.lastStale && len(r.account.writers) > 0:

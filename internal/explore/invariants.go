@@ -77,6 +77,10 @@ func (r *run) checkOutcome(a *attempt, o Outcome) {
 		case slices.Contains(r.account.writers, a.name):
 			r.breaks("report", "%s says that it failed and that all is undone, but it wrote version %d of the parameter", a.name, slices.Index(r.account.writers, a.name)+1)
 		}
+		if a.actor >= 0 && r.actors[a.actor].again > 0 && r.faults > 1 {
+			// What the run before it left, which was killed, may be there still.
+			r.excused = true
+		}
 		return
 	}
 	if o.Tag.IsZero() {

@@ -73,14 +73,13 @@ func (r *run) start(actor *actor) {
 	if actor.again > 0 {
 		name += strings.Repeat(", again", actor.again)
 	}
-	actor.attempt = r.launch(name, command)
-	actor.attempt.actor = slices.Index(r.actors, actor)
+	actor.attempt = r.launch(name, command, slices.Index(r.actors, actor))
 }
 
-// launch runs a command.
-func (r *run) launch(name string, command Command) *attempt {
+// launch runs a command of an actor, or of nobody (-1).
+func (r *run) launch(name string, command Command, actor int) *attempt {
 	attempt := &attempt{
-		name: name, actor: -1, command: command, newest: -1,
+		name: name, actor: actor, command: command, newest: -1,
 		updates: map[string]int{}, looks: map[string]int{}, tested: map[string]string{},
 	}
 	p := &Port{Handoff: r.account.fix.handoff, run: r, attempt: attempt}
@@ -311,9 +310,10 @@ func (r *run) end() {
 	r.group.Wait()
 }
 
-// alone runs a command to its end while nobody else does anything.
+// alone runs a command to its end, without faults, while nobody else does anything.
 func (r *run) alone(command Command) {
-	attempt := r.launch(command.Name, command)
+	r.faults = r.scenario.Most
+	attempt := r.launch(command.Name, command, -1)
 	synctest.Wait()
 	for !attempt.ended {
 		all := r.choices()

@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+
 	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 )
 
@@ -23,13 +26,13 @@ const killSeed = "TASUKI_PROOF_SEED"
 type kill struct {
 	call    int // from 1; 0 for a time
 	carried bool
-	after   time.Duration
+	after   float64 // the time, as a share of what the release before it took
 }
 
 func (k kill) String() string {
 	switch {
 	case k.call == 0:
-		return fmt.Sprintf("after %v", k.after)
+		return fmt.Sprintf("after %.0f %% of its time", 100*k.after)
 	case k.carried:
 		return fmt.Sprintf("at call %d, which was carried out", k.call)
 	}
@@ -63,8 +66,8 @@ func TestEveryKill(t *testing.T) {
 	if os.Getenv(everyFault) != "" {
 		moments = 200
 	}
-	for range moments { // up to twice the time, because three endpoints at once are slower than one
-		kills = append(kills, kill{after: time.Duration(random.Int64N(2 * int64(took)))})
+	for range moments {
+		kills = append(kills, kill{after: random.Float64()})
 	}
 	tally := &killTally{}
 	next := make(chan kill)
@@ -103,19 +106,24 @@ type killing struct {
 	invoked atomic.Int64
 	failed  atomic.Int64
 	stop    func() // ends the invocations
+
+	took   time.Duration // by the last release that was not killed: the machine may be slower now than at first
+	oldest int           // of the function's versions that are still there
 }
 
 func newKilling(t *testing.T) *killing {
 	t.Helper()
-	k := &killing{world: open(t, "")}
+	k := &killing{world: open(t, ""), oldest: 1}
 	t.Cleanup(func() { k.close(t) })
 	k.gate = newGate(t, k.server)
 	k.deploy(t, true, "--alias", alias)
 	for range 2 {
+		started := time.Now()
 		tag, image := k.next(t)
 		if end := k.program(t, k.server.URL(), tag, image).wait(t); end.code != 0 {
 			t.Fatalf("an uninterrupted release: %s", end)
 		}
+		k.took = time.Since(started)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var group sync.WaitGroup
@@ -220,7 +228,7 @@ func (k *killing) release(t *testing.T, at kill, tally *killTally) {
 	defer free()
 	var moment <-chan time.Time
 	if at.call == 0 {
-		moment = time.After(at.after)
+		moment = time.After(time.Duration(at.after * float64(k.took)))
 	}
 	tag, image := k.next(t)
 	program := k.program(t, k.gate.URL, tag, image)
@@ -247,9 +255,35 @@ func (k *killing) release(t *testing.T, at kill, tally *killTally) {
 	default:
 		tally.partly.Add(1)
 	}
+	started := time.Now()
 	again := k.program(t, k.server.URL(), tag, image).wait(t)
+	k.took = time.Since(started)
 	after, err := k.snapshot(t.Context())
 	if err != nil || again.code != 0 || after.Tag != tag || after.Digest != image.digest || after.Function != image.digest || after.Alias != image.digest {
 		t.Errorf("%s killed %s, and released again: %+v, %v: %s", tag, at, after, err, again)
+	}
+	k.forget(t)
+}
+
+// kept is how many versions there are before the one that is served: an invocation may
+// be on its way to one of them.
+const kept = 4
+
+// forget deletes the versions before those: each keeps a process waiting for another
+// invocation, for minutes, and there are two versions or so for each release.
+func (k *killing) forget(t *testing.T) {
+	served, err := k.lambda.GetAlias(t.Context(), &lambda.GetAliasInput{FunctionName: aws.String("orders"), Name: aws.String(alias)})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	number, err := strconv.Atoi(aws.ToString(served.FunctionVersion))
+	if err != nil {
+		t.Error(err)
+	}
+	for ; k.oldest < number-kept; k.oldest++ {
+		if _, err := k.lambda.DeleteFunction(t.Context(), &lambda.DeleteFunctionInput{FunctionName: aws.String("orders"), Qualifier: aws.String(strconv.Itoa(k.oldest))}); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -130,6 +130,7 @@ func (w *world) deploy(t testing.TB, withFunction bool, contract ...string) {
 		FunctionName: aws.String("orders"), PackageType: types.PackageTypeImage, Role: aws.String("arn:aws:iam::" + localaws.Account + ":role/function"),
 		Code:          &types.FunctionCode{ImageUri: aws.String(localaws.Account + ".dkr.ecr." + w.server.Region() + ".amazonaws.com/orders:initial")},
 		Architectures: []types.Architecture{types.Architecture(machine())},
+		Timeout:       aws.Int32(60), // seconds: Lambda's 3 may be too few on a busy machine
 	})
 	if err != nil {
 		t.Fatal(err)
