@@ -2,7 +2,9 @@ package image
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/errcode"
 )
 
 // longestErrorBody bounds what is read of a registry's error.
@@ -20,8 +23,15 @@ const longestErrorBody = 64 << 10
 // are errors, so that Retry-After is not lost.
 type client struct {
 	inner         *auth.Client
+	requests      *counting
 	authorization string // "" to wait for the registry's challenge
 	late          *lateLogin
+}
+
+// headers go with each request. Content is wanted as it is stored: the HTTP client would
+// unpack what a server calls encoded with gzip, and layers are called so.
+func headers() http.Header {
+	return http.Header{"User-Agent": {userAgent}, "Accept-Encoding": {"identity"}}
 }
 
 // Do implements remote.Client. A GET or HEAD that finds nothing is an answer.
@@ -30,7 +40,7 @@ func (c *client) Do(request *http.Request) (*http.Response, error) {
 		request = request.Clone(request.Context())
 		request.Header.Set("Authorization", c.authorization) // inner drops it where a redirect leaves the host
 	}
-	response, err := c.send(request)
+	response, err := c.watched(request, c.send)
 	if err != nil {
 		return nil, err
 	}
@@ -41,21 +51,43 @@ func (c *client) Do(request *http.Request) (*http.Response, error) {
 	return unlessError(response)
 }
 
-func (c *client) send(request *http.Request) (*http.Response, error) {
+func (c *client) send(request *http.Request) (response *http.Response, err error) {
 	if c.late != nil {
-		return c.late.do(c.inner, request)
+		response, err = c.late.do(c.inner, request)
+	} else {
+		response, err = c.inner.Do(request)
 	}
-	return c.inner.Do(request)
+	var token *errcode.ErrorResponse
+	if errors.As(err, &token) {
+		answer := answerOf(token)
+		answer.server, answer.retryAfter = "the registry's token service", c.requests.askedToWait(token.URL)
+		return nil, answer
+	}
+	return response, err
 }
 
 // bare sends a request without credentials, to where a registry has sent us.
 func (c *client) bare(request *http.Request) (*http.Response, error) {
-	request.Header.Set("User-Agent", userAgent)
-	response, err := c.inner.Client.Do(request)
+	for name, values := range headers() {
+		request.Header[name] = values
+	}
+	response, err := c.watched(request, c.inner.Client.Do)
 	if err != nil {
 		return nil, err
 	}
 	return unlessError(response)
+}
+
+// watched sends a request. Its answer does not go silent for long.
+func (c *client) watched(request *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+	ctx, cancel := context.WithCancel(request.Context())
+	response, err := send(request.WithContext(ctx))
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	response.Body = newAnswer(response.Body, cancel)
+	return response, nil
 }
 
 // unlessError makes an error of an answer that is one.
@@ -88,6 +120,15 @@ func readResponseError(response *http.Response) *responseError {
 	return e
 }
 
+// answerOf returns an error of oras's as one of ours, without the URL that it quotes.
+func answerOf(e *errcode.ErrorResponse) *responseError {
+	answer := &responseError{status: e.StatusCode}
+	if len(e.Errors) > 0 {
+		answer.code, answer.message = e.Errors[0].Code, e.Errors[0].Message
+	}
+	return answer
+}
+
 // retryAfter reads the header of that name, which has seconds or a date (RFC 9110, 10.2.3).
 func retryAfter(header http.Header, now time.Time) time.Duration {
 	value := header.Get("Retry-After")
@@ -104,7 +145,7 @@ func (e *responseError) Error() string {
 	text := fmt.Sprintf("%s answered %d", cmp.Or(e.server, "the registry"), e.status)
 	switch {
 	case e.message != "":
-		return text + ": " + redact(printable(e.message))
+		return text + ": " + told(e.message)
 	case e.code != "":
 		return text + " " + printable(e.code)
 	case http.StatusText(e.status) != "":

@@ -33,7 +33,7 @@ const destinations = "docker://HOST/NAME:TAG, oci:DIR:TAG, oci-archive:FILE:TAG 
 func OpenDestination(reference string, o OpenOptions) (*Destination, error) {
 	d, err := openDestination(reference, o)
 	if err != nil {
-		return nil, newError("copy to", tasuki.SideImage, redact(printable(reference)), err)
+		return nil, newError("copy to", tasuki.SideImage, told(reference), err)
 	}
 	return d, nil
 }
@@ -41,7 +41,7 @@ func OpenDestination(reference string, o OpenOptions) (*Destination, error) {
 func openDestination(reference string, o OpenOptions) (*Destination, error) {
 	transport, rest, err := splitTransport(reference)
 	if err != nil || transport == "docker-daemon" || transport == "s3" {
-		return nil, failed(tasuki.ErrInvalid, "it does not say where to copy to: give %s", destinations)
+		return nil, misnamed("it does not say where to copy to: give %s", destinations)
 	}
 	if transport == "docker" {
 		to, err := openRegistry(rest, o)
@@ -55,7 +55,7 @@ func openDestination(reference string, o OpenOptions) (*Destination, error) {
 		return nil, err
 	}
 	if !pick.digest.IsZero() {
-		return nil, failed(tasuki.ErrInvalid, "a copy has the digest of what is copied: give a tag, or nothing")
+		return nil, misnamed("a copy has the digest of what is copied: give a tag, or nothing")
 	}
 	var to receiver
 	switch transport {
@@ -117,18 +117,25 @@ func (d *Destination) Copy(ctx context.Context, source *Source, o PushOptions) (
 
 // deliver copies what choose finds in the source, and says on which side it failed.
 func (d *Destination) deliver(ctx context.Context, source *Source, o PushOptions, choose func() (tasuki.Manifest, error)) (Copied, error) {
+	before := source.requests()
 	manifest, err := choose()
 	if err != nil {
 		return Copied{}, d.blame(ctx, source, &sourceFault{err})
 	}
 	copied, err := d.to.receive(ctx, source, manifest, o)
-	if at, ok := source.at.(*remoteImage); ok {
-		copied.Requests += at.requests.n.Load()
-	}
+	copied.Requests += source.requests() - before
 	if err != nil {
 		return copied, d.blame(ctx, source, err)
 	}
 	return copied, nil
+}
+
+// requests returns how many requests a source has sent to its registry until now.
+func (s *Source) requests() int64 {
+	if at, ok := s.at.(*remoteImage); ok {
+		return at.requests.n.Load()
+	}
+	return 0
 }
 
 // blame says on which side err happened.

@@ -69,11 +69,12 @@ func TestCopyWithinARegistryMounts(t *testing.T) {
 	}
 
 	// Once more takes two: one on either side.
-	if _, err := to(t, s, "orders:v1").CopyImage(t.Context(), source, "", image.PushOptions{}); err != nil {
+	again, err := to(t, s, "orders:v1").CopyImage(t.Context(), source, "", image.PushOptions{})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if requests := s.take(); len(requests) != 2 {
-		t.Errorf("again, it took%s", sprint(requests))
+	if requests := s.take(); len(requests) != 2 || again.Requests != 2 {
+		t.Errorf("again, it says that it took %d requests, and took%s", again.Requests, sprint(requests))
 	}
 }
 
@@ -99,6 +100,12 @@ func TestRegistriesThatDoNotMount(t *testing.T) {
 		},
 		"a refusal": func(w http.ResponseWriter, _ *http.Request) bool {
 			return refuse(w, http.StatusNotFound, "BLOB_UNKNOWN", "not there")
+		},
+		"a denial": func(w http.ResponseWriter, _ *http.Request) bool {
+			return refuse(w, http.StatusForbidden, "DENIED", "not yours")
+		},
+		"what Harbor says of a project that it hides": func(w http.ResponseWriter, _ *http.Request) bool {
+			return refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "project src not found")
 		},
 		"a lie": func(w http.ResponseWriter, _ *http.Request) bool {
 			w.WriteHeader(http.StatusCreated)

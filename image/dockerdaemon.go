@@ -67,7 +67,7 @@ func daemonName(s string) (string, error) {
 	}
 	reference, err := parseRemote(s)
 	if err != nil {
-		return "", failed(tasuki.ErrInvalid, "it is not the name of an image: give docker-daemon:NAME:TAG or docker-daemon:ID")
+		return "", misnamed("it is not the name of an image: give docker-daemon:NAME:TAG or docker-daemon:ID")
 	}
 	if reference.Reference == "latest" && !strings.HasSuffix(s, ":latest") {
 		return s + ":latest", nil
@@ -90,7 +90,7 @@ func findEngine() (*engine, error) {
 			e, err := newEngine(address)
 			if err != nil {
 				return nil, failed(tasuki.ErrInvalid, "%s is %s, which is not understood here: it has unix:///PATH or tcp://HOST:PORT; or write the image to a file with 'docker save -o image.tar NAME:TAG', and give docker-archive:image.tar",
-					variable, redact(printable(address)))
+					variable, told(address))
 			}
 			return e, nil
 		}
@@ -123,7 +123,7 @@ func newEngine(address string) (*engine, error) {
 	transport := newTransport()
 	// An engine gathers the whole image before it begins to send it.
 	transport.ResponseHeaderTimeout = 0
-	e := &engine{address: redact(printable(address)), client: &http.Client{Transport: transport}}
+	e := &engine{address: told(address), client: &http.Client{Transport: transport}}
 	scheme, rest, _ := strings.Cut(address, "://")
 	switch {
 	case rest == "":
@@ -188,7 +188,7 @@ func (e *engine) refused(response *http.Response, name string) error {
 		return failed(tasuki.ErrMissing, "the engine at %s has no image %s: build it or pull it first", e.address, printable(name))
 	}
 	if response.StatusCode >= http.StatusInternalServerError {
-		return failed(tasuki.ErrUnavailable, "the engine at %s does not give the image: %s", e.address, redact(printable(body.Message)))
+		return failed(tasuki.ErrUnavailable, "the engine at %s does not give the image: %s", e.address, told(body.Message))
 	}
 	return &responseError{server: "the engine at " + e.address, status: response.StatusCode, message: body.Message}
 }

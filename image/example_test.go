@@ -16,7 +16,7 @@ func ExampleOpen() {
 	_, err := image.Open(context.Background(), "orders:v1", image.OpenOptions{})
 	fmt.Println(err)
 	// Output:
-	// open source image orders:v1: it does not say where the image is: give docker://HOST/NAME:TAG, docker-daemon:NAME:TAG, oci:PATH:TAG, oci-archive:FILE:TAG or docker-archive:FILE:NAME:TAG
+	// open source image orders:v1: it does not say where the image is: give docker://HOST/NAME:TAG, docker-daemon:NAME:TAG, oci:PATH:TAG, oci-archive:FILE:TAG, docker-archive:FILE:NAME:TAG or s3://BUCKET/KEY
 }
 
 func ExampleRegistry_Push() {

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/tasuki-dev/tasuki"
@@ -42,25 +41,19 @@ func classify(err error) *failure {
 	if errors.As(err, &own) {
 		return own
 	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		text := "it was cancelled"
-		if errors.Is(err, context.DeadlineExceeded) {
-			text = "it took too long"
-		}
-		return &failure{kind: tasuki.ErrUnavailable, text: text, cause: err}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return &failure{kind: tasuki.ErrUnavailable, text: "it was cancelled", cause: err}
+	case errors.Is(err, context.DeadlineExceeded) && !unconnected(err):
+		return &failure{kind: tasuki.ErrUnavailable, text: "it took too long", cause: err}
 	}
 	var answer *responseError
 	if errors.As(err, &answer) {
 		return answer.failure()
 	}
-	// A token service's answer reaches us through oras, with its URL.
-	var token *errcode.ErrorResponse
-	if errors.As(err, &token) {
-		answer := &responseError{status: token.StatusCode}
-		if len(token.Errors) > 0 {
-			answer.code, answer.message = token.Errors[0].Code, token.Errors[0].Message
-		}
-		return answer.failure()
+	var quoted *errcode.ErrorResponse
+	if errors.As(err, &quoted) {
+		return answerOf(quoted).failure()
 	}
 	kind := tasuki.ErrUnavailable
 	switch {
@@ -77,9 +70,9 @@ func classify(err error) *failure {
 	}
 	var request *url.Error
 	if errors.As(err, &request) {
-		return &failure{kind: kind, text: redact(request.Err.Error()), cause: err}
+		return &failure{kind: kind, text: told(request.Err.Error()), cause: err}
 	}
-	return &failure{kind: kind, text: redact(err.Error()), cause: err}
+	return &failure{kind: kind, text: told(err.Error()), cause: err}
 }
 
 // sourceError returns err as an error about the source that name names.
@@ -90,32 +83,6 @@ func sourceError(op, name string, err error) error {
 func newError(op string, side tasuki.Side, subject string, err error) error {
 	f := classify(err)
 	return &tasuki.Error{Op: op, Side: side, Subject: subject, Kind: f.kind, Err: f, Hint: f.hint}
-}
-
-var (
-	urlQuery    = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://[^\s"'?#]*)[?#][^\s"']*`)
-	urlUserinfo = regexp.MustCompile(`://[^\s"'/@]*@`)
-)
-
-// redact returns text without what may be a secret in the URLs that it quotes:
-// their queries (a pre-signed URL's signature) and the names and passwords in them.
-func redact(text string) string {
-	return urlUserinfo.ReplaceAllString(urlQuery.ReplaceAllString(text, "$1"), "://")
-}
-
-// printable returns what a stranger wrote, cut to one line of a bearable length.
-func printable(s string) string {
-	const longest = 500
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
-	if r := []rune(s); len(r) > longest {
-		return string(r[:longest]) + "…"
-	}
-	return s
 }
 
 // kindOf returns the kind of failure that a registry's answer is. Error codes are

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,18 +53,87 @@ func TestLoopback(t *testing.T) {
 	}
 }
 
+// Tests divide layers in a way of their own; everybody else in this one.
+func TestPortions(t *testing.T) {
+	at, err := openRemote(must(parseRemote("registry.example/app:v1")), OpenOptions{NoDockerLogin: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer at.close()
+	if at.portions != (portions{64 << 20, 4 << 20}) {
+		t.Errorf("large layers are divided as %+v", at.portions)
+	}
+}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
 func TestRedact(t *testing.T) {
 	tests := map[string]string{
 		`Get "https://s3.example/blob?X-Amz-Signature=abc": refused`:   `Get "https://s3.example/blob": refused`,
 		`dial https://me:secret@registry.example/v2/?a=b now`:          `dial https://registry.example/v2/ now`,
 		`http://registry.example/v2/#token https://other.example/?x=y`: `http://registry.example/v2/ https://other.example/`,
 		`nothing to hide?`: `nothing to hide?`,
+		`failed to parse Location header "/blob%zz?X-Amz-Signature=abc": invalid`: `failed to parse Location header "/blob%zz": invalid`,
+		`https://me:a'b@c@registry.example/v2/`:                                   `https://registry.example/v2/`,
+		`docker://me:a/b@registry.example:5000/app:v1`:                            `docker://…`,
+		`docker://me:a?b@registry.example/app@sha256:12`:                          `docker://…`,
+		`docker://registry.example:5000/app:v1@sha256:12 and app:v1@sha256:12`:    `docker://registry.example:5000/app:v1@sha256:12 and app:v1@sha256:12`,
+		`https://registry.example/@me/app`:                                        `https://registry.example/@me/app`,
+		`http://[::1]:5000/@me/app`:                                               `http://[::1]:5000/@me/app`,
+		`invalid proxy address "me:a%zz@proxy:8080"`:                              `invalid proxy address "proxy:8080"`,
+		`bad token Bearer abcdefghijklmnop: try again`:                            `bad token Bearer …: try again`,
+		`basic credential not found`:                                              `basic credential not found`,
+		`token eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJhIn0.c2ln is expired`:              `token … is expired`,
 	}
 	for text, want := range tests {
 		if got := redact(text); got != want {
 			t.Errorf("redact(%s) = %s, want %s", text, got, want)
 		}
 	}
+}
+
+// Whatever is around it, a secret in a URL is in no error: in the user information, in a
+// query, in what a server says, and in what the HTTP client says of a redirection.
+func FuzzSecrets(f *testing.F) {
+	const secret = "s3cretS3CRETs3cret"
+	for _, seed := range [][4]string{{"me", "registry.example", "/v2/app", "X-Amz-Signature"}, {"a@b", "[::1]:5000", "/a'b@c/", "a'b&c"}, {"", "", "", ""}, {"a'", "h:1", "/%zz#", "x=y#z?w"}, {strings.Repeat("me", 240), "h", "", ""}, {"0", ":A", "0", "@"}, {"\u0092", "0", "", ""}} {
+		f.Add(seed[0], seed[1], seed[2], seed[3])
+	}
+	inURL := func(s string) bool {
+		return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == '"' || r == 0x7f })
+	}
+	f.Fuzz(func(t *testing.T, user, host, path, query string) {
+		if !inURL(user+host+path+query) || strings.ContainsAny(user+host, "/?#") || strings.Contains(host, "@") {
+			return
+		}
+		path = "/" + path
+		for _, address := range []string{
+			"https://" + user + ":" + secret + "@" + host + path,
+			"https://" + host + path + "?" + query + "=" + secret,
+			"https://" + host + path + "?" + secret + "&" + query,
+			"https://" + host + path + "#" + query + secret,
+			path + "?" + query + "=" + secret,
+			"Bearer " + secret, "Basic " + secret,
+		} {
+			for _, err := range []error{
+				errors.New(address),
+				&responseError{status: 400, message: "see " + address + " for more"},
+				&url.Error{Op: "Get", URL: address, Err: fmt.Errorf("failed to parse Location header %q: %w", address, io.ErrUnexpectedEOF)},
+				&sourceFault{&lostSession{&responseError{status: 500, message: address}}},
+				fmt.Errorf("GET %q: %w", address, &url.Error{Op: "Get", URL: address, Err: errors.New("proxy says " + address)}),
+			} {
+				told := newError("read", tasuki.SideSource, "docker://app", err)
+				if text := fmt.Sprintf("%v %+v %q", told, told, tasuki.HintOf(told)); strings.Contains(text, secret) {
+					t.Errorf("%q is told as %s", err, text)
+				}
+			}
+		}
+	})
 }
 
 func TestRetryAfter(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 	"github.com/tasuki-dev/tasuki"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
-	"oras.land/oras-go/v2/errdef"
 	"oras.land/oras-go/v2/registry/remote/errcode"
 )
 
@@ -23,8 +22,6 @@ const (
 	mostAtOnce = 16
 	// smallBlob is the size in bytes up to which a blob is small.
 	smallBlob = 1 << 20
-	// worthRanges is the size in bytes from which a blob is read in several streams.
-	worthRanges = 64 << 20
 )
 
 // PushOptions changes how an image is pushed. The zero PushOptions is usual.
@@ -169,15 +166,8 @@ func (p *pusher) sendsAll() bool { return !p.ask && p.from == "" }
 
 // digestOf returns the digest of what a tag or a digest names, or the zero Digest.
 func (p *pusher) digestOf(ctx context.Context, reference string) (digest tasuki.Digest, err error) {
-	err = retry(ctx, func() error {
-		d, err := p.to.Manifests().Resolve(ctx, reference)
-		if errors.Is(err, errdef.ErrNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		digest, err = tasuki.ParseDigest(d.Digest.String())
+	err = retry(ctx, func() (err error) {
+		digest, err = p.to.resolve(ctx, reference)
 		return err
 	})
 	return digest, err
@@ -186,14 +176,14 @@ func (p *pusher) digestOf(ctx context.Context, reference string) (digest tasuki.
 // copyBlobs copies the blobs that the registry lacks; all of them, by sending them,
 // where force is set.
 func (p *pusher) copyBlobs(ctx context.Context, blobs []tasuki.Descriptor, force bool) error {
-	return atOnce(ctx, blobs, func(ctx context.Context, blob tasuki.Descriptor, streams int) error {
+	return atOnce(ctx, p.source, blobs, func(ctx context.Context, blob tasuki.Descriptor, streams int) error {
 		return p.copyBlob(ctx, blob, streams, force)
 	})
 }
 
 // atOnce calls do for each blob, for as many of them at the same time as their sizes
 // allow, with the number of streams to read each in.
-func atOnce(ctx context.Context, blobs []tasuki.Descriptor, do func(ctx context.Context, blob tasuki.Descriptor, streams int) error) error {
+func atOnce(ctx context.Context, source *Source, blobs []tasuki.Descriptor, do func(ctx context.Context, blob tasuki.Descriptor, streams int) error) error {
 	var total int64
 	for _, blob := range blobs {
 		total += blob.Size
@@ -202,7 +192,7 @@ func atOnce(ctx context.Context, blobs []tasuki.Descriptor, do func(ctx context.
 	room := semaphore.NewWeighted(mostAtOnce)
 	for _, blob := range blobs {
 		streams := 1
-		if blob.Size >= worthRanges {
+		if blob.Size >= source.portions().worth {
 			// Sizes that a manifest makes up may add up to anything.
 			streams = min(max(1, int(float64(mostStreams)*float64(blob.Size)/float64(total))), mostStreams)
 		}
@@ -230,7 +220,7 @@ func (p *pusher) copyBlob(ctx context.Context, blob tasuki.Descriptor, streams i
 	if p.ask && !force {
 		var there bool
 		err := retry(ctx, func() (err error) {
-			there, err = p.to.Blobs().Exists(ctx, toOCI(blob))
+			there, err = p.to.has(ctx, blob)
 			return err
 		})
 		if err != nil {

@@ -249,7 +249,8 @@ func TestRefusalsOfTheDestination(t *testing.T) {
 	}{
 		{"immutable tag", http.MethodPut, "/manifests/", "TAG_INVALID", immutable, 400, tasuki.ErrConflict, []string{immutable}, "tag of its own"},
 		{"no repository", http.MethodPost, "/blobs/uploads/", "NAME_UNKNOWN", "The repository with name 'orders' does not exist", 404, tasuki.ErrMissing, []string{"repository orders does not exist", orders.Host()}, "infra side"},
-		{"expired token", http.MethodHead, "/manifests/", "DENIED", "Your authorization token has expired.", 403, tasuki.ErrDenied, nil, "ecr:PutImage"},
+		{"expired token", http.MethodPost, "/blobs/uploads/", "DENIED", "Your authorization token has expired. Reauthenticate and try again.", 403, tasuki.ErrDenied, []string{"has expired"}, "a new login"},
+		{"denied", http.MethodHead, "/manifests/", "DENIED", "User: x is not authorized to perform: ecr:BatchGetImage", 403, tasuki.ErrDenied, nil, "ecr:PutImage"},
 		{"invalid manifest", http.MethodPut, "/manifests/", "MANIFEST_INVALID", "manifest invalid: see https://example.com/x?X-Amz-Signature=1\x1b[31m\nnow", 400, tasuki.ErrInvalid, []string{"manifest invalid: see https://example.com/x"}, ""},
 	}
 	for _, test := range tests {
@@ -365,15 +366,11 @@ func TestCancelInTheMiddle(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v is not context.Canceled", err)
 	}
-	if took := time.Since(begin); took > 5*time.Second {
+	if took := time.Since(begin); took > time.Minute { // it would be 2 minutes, and on a busy machine it may be some seconds
 		t.Errorf("cancelling took %v", took)
 	}
 	to.Close()
-	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before+2; runtime.Gosched() {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d goroutines before, %d after", before, runtime.NumGoroutine())
-		}
-	}
+	settles(t, before+2)
 }
 
 func TestProgress(t *testing.T) {
@@ -444,6 +441,34 @@ func TestCredentialsStayWithTheRegistry(t *testing.T) {
 	refused(t, err, tasuki.SideImage, tasuki.ErrUnavailable, "different host")
 	if n := countPrefix(other.take(), "HEAD "); n == 0 {
 		t.Error("no redirect was followed, so nothing was tested")
+	}
+}
+
+// A session has to be where the registry is. That one is without TLS is a common mistake
+// in what proxies tell registries, and is told as it is.
+func TestSessionsElsewhere(t *testing.T) {
+	source, _ := memoryImage("app", []byte("one"))
+	found := must(source.Inspect(t.Context(), tasuki.ARM64))
+	for location, word := range map[string]string{
+		"http://registry.example/v2/orders/blobs/uploads/1?state=s3cret":       "without TLS",
+		"https://other.example/v2/orders/blobs/uploads/1?state=s3cret":         "different host, other.example",
+		"https://registry.example:5000/v2/orders/blobs/uploads/1?a=s3cret":     "different host, registry.example:5000",
+		"https://registry.example.evil.test/v2/orders/blobs/uploads/?a=s3cret": "different host",
+		"": "did not say where",
+	} {
+		registry := image.Registry{Host: "registry.example", Username: "AWS", Password: "s3cret", Transport: inProcess{http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch r.Method {
+			case http.MethodPost:
+				w.Header().Set("Location", location)
+				w.WriteHeader(http.StatusAccepted)
+			case http.MethodPut:
+				t.Errorf("something was sent to %s", r.URL.Host)
+			default:
+				w.WriteHeader(http.StatusNotFound)
+			}
+		})}}
+		err := registry.Push(t.Context(), source, found, orders, tagOf("v1"), image.PushOptions{})
+		refused(t, err, tasuki.SideImage, tasuki.ErrUnavailable, word)
 	}
 }
 

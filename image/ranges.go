@@ -14,10 +14,26 @@ type ranger interface {
 	blobFrom(ctx context.Context, d tasuki.Descriptor, offset int64, streams int) (io.ReadCloser, error)
 }
 
-// rangeSize is how many bytes of a blob a stream asks for at once, and holds: 80 ms of a
-// connection that carries 50 MB/s, so that the time to the first byte does not count
-// for much.
-const rangeSize = 4 << 20
+const (
+	// worthRanges is the size in bytes from which a blob is read in several streams.
+	worthRanges = 64 << 20
+	// rangeSize is how many bytes of a blob a stream asks for at once, and holds: 80 ms of
+	// a connection that carries 50 MB/s, so that the time to the first byte does not count
+	// for much.
+	rangeSize = 4 << 20
+)
+
+// portions is how large blobs are divided: worthRanges and rangeSize, but in tests, which
+// prove the same with less.
+type portions struct{ worth, each int64 }
+
+// portions returns how large blobs of the source are divided.
+func (s *Source) portions() portions {
+	if at, isRegistry := s.at.(*remoteImage); isRegistry {
+		return at.portions
+	}
+	return portions{worthRanges, rangeSize} // read in one stream all the same
+}
 
 // resumed reads a part of a blob, and opens it again at the byte reached where the
 // connection fails. Attempts count anew with each byte that came.
@@ -87,7 +103,8 @@ func (r *resumed) Close() error {
 // registry serves ranges.
 func (r *remoteImage) inRanges(ctx context.Context, d tasuki.Descriptor, offset int64, streams int) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	from, partial, err := r.get(ctx, d, offset, min(offset+rangeSize, d.Size))
+	each := r.portions.each
+	from, partial, err := r.get(ctx, d, offset, min(offset+each, d.Size))
 	if err != nil {
 		cancel()
 		return nil, err
@@ -95,14 +112,14 @@ func (r *remoteImage) inRanges(ctx context.Context, d tasuki.Descriptor, offset 
 	if !partial {
 		return &cancelling{r.resuming(ctx, d, from, offset, d.Size), cancel}, nil
 	}
-	parallel := &ranges{ctx: ctx, cancel: cancel, parts: make(chan *part, streams), free: make(chan []byte, streams)}
+	parallel := &ranges{ctx: ctx, cancel: cancel, each: each, parts: make(chan *part, streams), free: make(chan []byte, streams)}
 	for range streams {
 		parallel.free <- nil
 	}
 	parallel.workers.Go(func() {
 		defer close(parallel.parts)
-		for ; offset < d.Size; offset, from = offset+rangeSize, nil {
-			end := min(offset+rangeSize, d.Size)
+		for ; offset < d.Size; offset, from = offset+each, nil {
+			end := min(offset+each, d.Size)
 			if !parallel.begin(r.resuming(ctx, d, from, offset, end), int(end-offset)) {
 				return
 			}
@@ -127,6 +144,7 @@ func (c *cancelling) Close() error {
 type ranges struct {
 	ctx     context.Context // of the requests; ends when the reader is closed
 	cancel  context.CancelFunc
+	each    int64 // bytes in a part, but in the last one
 	workers sync.WaitGroup
 	parts   chan *part  // in order
 	free    chan []byte // buffers, made when they are first used
@@ -152,7 +170,7 @@ func (r *ranges) begin(from io.ReadCloser, size int) bool {
 		return false
 	}
 	if buffer == nil {
-		buffer = make([]byte, rangeSize)
+		buffer = make([]byte, r.each)
 	}
 	p := &part{bytes: buffer[:size], ready: make(chan struct{})}
 	r.workers.Go(func() {
@@ -189,7 +207,7 @@ func (r *ranges) Read(p []byte) (int, error) {
 	}
 	n := copy(p, r.now.bytes[r.given:])
 	if r.given += n; r.given == len(r.now.bytes) {
-		r.free <- r.now.bytes[:rangeSize] // never full: the buffer came from there
+		r.free <- r.now.bytes[:r.each] // never full: the buffer came from there
 		r.now = nil
 	}
 	return n, nil

@@ -1,6 +1,8 @@
 package image
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -11,7 +13,16 @@ import (
 )
 
 // transports is how a reference begins, and what follows.
-const transports = "docker://HOST/NAME:TAG, docker-daemon:NAME:TAG, oci:PATH:TAG, oci-archive:FILE:TAG or docker-archive:FILE:NAME:TAG"
+const transports = "docker://HOST/NAME:TAG, docker-daemon:NAME:TAG, oci:PATH:TAG, oci-archive:FILE:TAG, docker-archive:FILE:NAME:TAG or s3://BUCKET/KEY"
+
+// ErrReference is what an error is of a reference in none of the forms in the package's
+// comment. Nothing was looked at, then.
+var ErrReference = errors.New("not a reference of an image")
+
+// misnamed returns the failure that says what is wrong with a reference.
+func misnamed(format string, args ...any) *failure {
+	return &failure{kind: tasuki.ErrInvalid, text: fmt.Sprintf(format, args...), cause: ErrReference}
+}
 
 // splitTransport divides a reference into its transport and what that transport reads.
 func splitTransport(reference string) (transport, rest string, err error) {
@@ -20,19 +31,19 @@ func splitTransport(reference string) (transport, rest string, err error) {
 	case found && transport == "docker":
 		rest, found = strings.CutPrefix(rest, "//")
 		if !found {
-			return "", "", failed(tasuki.ErrInvalid, "after docker: come two slashes, as in docker://HOST/NAME:TAG")
+			return "", "", misnamed("after docker: come two slashes, as in docker://HOST/NAME:TAG")
 		}
 	case found && transport == "s3":
 		rest, found = strings.CutPrefix(rest, "//")
 		if !found {
-			return "", "", failed(tasuki.ErrInvalid, "after s3: come two slashes, as in s3://BUCKET/KEY")
+			return "", "", misnamed("after s3: come two slashes, as in s3://BUCKET/KEY")
 		}
 	case found && (transport == "docker-daemon" || transport == "oci" || transport == "oci-archive" || transport == "docker-archive"):
 	default:
-		return "", "", failed(tasuki.ErrInvalid, "it does not say where the image is: give %s", transports)
+		return "", "", misnamed("it does not say where the image is: give %s", transports)
 	}
 	if rest == "" {
-		return "", "", failed(tasuki.ErrInvalid, "nothing follows %s: give %s", transport, transports)
+		return "", "", misnamed("nothing follows %s: give %s", transport, transports)
 	}
 	return transport, rest, nil
 }
@@ -73,17 +84,17 @@ func splitPath(s string) (file string, pick selector, err error) {
 	if i := strings.LastIndex(s, "@sha256:"); i > 0 {
 		digest, err := tasuki.ParseDigest(s[i+1:])
 		if err != nil {
-			return "", selector{}, err
+			return "", selector{}, misnamed("%v", err)
 		}
 		return s[:i], selector{digest: digest}, nil
 	}
 	volume := filepath.VolumeName(s) // C: on Windows
 	file, tag, found := strings.Cut(s[len(volume):], ":")
 	if found && tag == "" {
-		return "", selector{}, failed(tasuki.ErrInvalid, "the tag after the last colon is empty")
+		return "", selector{}, misnamed("the tag after the last colon is empty")
 	}
 	if file == "" {
-		return "", selector{}, failed(tasuki.ErrInvalid, "the path before the colon is empty")
+		return "", selector{}, misnamed("the path before the colon is empty")
 	}
 	return volume + file, selector{tag: tag}, nil
 }
@@ -99,14 +110,14 @@ const (
 func parseRemote(s string) (registry.Reference, error) {
 	reference, err := registry.ParseReference(withHost(s))
 	if err != nil {
-		return registry.Reference{}, failed(tasuki.ErrInvalid, "it is not the name of an image in a registry: give docker://HOST/NAME:TAG or docker://HOST/NAME@DIGEST, without a user name or password")
+		return registry.Reference{}, misnamed("it is not the name of an image in a registry: give docker://HOST/NAME:TAG or docker://HOST/NAME@DIGEST, without a user name or password")
 	}
 	if reference.Reference == "" {
 		reference.Reference = "latest"
 	}
 	if strings.Contains(reference.Reference, ":") {
 		if _, err := tasuki.ParseDigest(reference.Reference); err != nil {
-			return registry.Reference{}, err
+			return registry.Reference{}, misnamed("%v", err)
 		}
 	}
 	return reference, nil

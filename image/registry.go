@@ -80,8 +80,8 @@ func connect(reference registry.Reference, o OpenOptions) (*connection, error) {
 	}
 	requests := &counting{RoundTripper: transport}
 	inner := &auth.Client{
-		Client:     &http.Client{Transport: requests},
-		Header:     http.Header{"User-Agent": {userAgent}},
+		Client:     &http.Client{Transport: requests, CheckRedirect: redirects},
+		Header:     headers(),
 		Credential: credential,
 		Cache:      auth.NewCache(),
 		ClientID:   userAgent,
@@ -90,7 +90,7 @@ func connect(reference registry.Reference, o OpenOptions) (*connection, error) {
 		// A registry on this machine may send us to a token service on this machine.
 		inner.BlockedRealmPrefixes = []netip.Prefix{}
 	}
-	c := &client{inner: inner, authorization: authorization}
+	c := &client{inner: inner, requests: requests, authorization: authorization}
 	if o.LateLogin != nil {
 		c.late = &lateLogin{host: reference.Host(), ask: o.LateLogin}
 	}
@@ -107,6 +107,17 @@ func connect(reference registry.Reference, o OpenOptions) (*connection, error) {
 		return nil, err
 	}
 	return &connection{repository, c, requests, idle}, nil
+}
+
+// mostRedirects is how often a request may be sent on: as often as net/http allows.
+const mostRedirects = 10
+
+// redirects implements http.Client's CheckRedirect.
+func redirects(_ *http.Request, via []*http.Request) error {
+	if len(via) >= mostRedirects {
+		return failed(tasuki.ErrUnavailable, "the registry redirects without end: %d times", mostRedirects)
+	}
+	return nil
 }
 
 // address returns the URL of path, which begins with a slash, in the repository.

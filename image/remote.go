@@ -21,7 +21,8 @@ import (
 // remoteImage is an image in a registry.
 type remoteImage struct {
 	*connection
-	hint string // what to do where the registry wants another caller
+	hint     string // what to do where the registry wants another caller
+	portions portions
 
 	// elsewhere is where a blob's bytes were found to be, by digest: ECR and Docker Hub
 	// send readers on to a storage service, and a blob may take many requests.
@@ -34,7 +35,7 @@ func openRemote(reference registry.Reference, o OpenOptions) (*remoteImage, erro
 	if err != nil {
 		return nil, err
 	}
-	return &remoteImage{connection: c, hint: o.loginHint(c.Reference.Registry)}, nil
+	return &remoteImage{connection: c, hint: o.loginHint(c.Reference.Registry), portions: cmp.Or(o.portions, portions{worthRanges, rangeSize})}, nil
 }
 
 // loginHint says what to do where a registry wants another caller.
@@ -53,7 +54,7 @@ func (o OpenOptions) credential(host string) (auth.CredentialFunc, error) {
 	// docker login's store. Nothing is asked for a password that Docker would not ask.
 	store, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
 	if err != nil {
-		return nil, failed(tasuki.ErrInvalid, "Docker's configuration could not be read for credentials: %s", redact(err.Error()))
+		return nil, failed(tasuki.ErrInvalid, "Docker's configuration could not be read for credentials: %s", told(err.Error()))
 	}
 	return credentials.Credential(store), nil
 }
@@ -69,21 +70,12 @@ func (r *remoteImage) manifest(ctx context.Context, d tasuki.Descriptor) (tasuki
 func (r *remoteImage) fetch(ctx context.Context, reference string) (manifest tasuki.Manifest, err error) {
 	want, _ := tasuki.ParseDigest(reference) // the zero digest for a tag
 	err = retry(ctx, func() error {
-		d, body, err := r.Manifests().FetchReference(ctx, reference)
+		b, mediaType, said, err := r.readManifest(ctx, reference)
 		if err != nil {
 			return r.explain(err)
 		}
-		defer body.Close()
-		b, err := readDocument(body, "the manifest "+reference)
-		if err != nil {
-			return err
-		}
 		// The digest that the registry says is compared too: a tag has no other.
-		said, err := tasuki.ParseDigest(d.Digest.String())
-		if err != nil {
-			return err
-		}
-		manifest, err = newManifest(b, d.MediaType, cmp.Or(want, said))
+		manifest, err = newManifest(b, mediaType, cmp.Or(want, said, tasuki.DigestOf(b)))
 		return err
 	})
 	return manifest, err
@@ -96,7 +88,7 @@ func (r *remoteImage) blob(ctx context.Context, d tasuki.Descriptor) (io.ReadClo
 
 // blobFrom implements [ranger].
 func (r *remoteImage) blobFrom(ctx context.Context, d tasuki.Descriptor, offset int64, streams int) (io.ReadCloser, error) {
-	if streams > 1 && d.Size-offset > rangeSize {
+	if streams > 1 && d.Size-offset > r.portions.each {
 		return r.inRanges(ctx, d, offset, streams)
 	}
 	from, _, err := r.get(ctx, d, offset, d.Size)
@@ -118,7 +110,7 @@ func (r *remoteImage) resuming(ctx context.Context, d tasuki.Descriptor, from io
 // get asks for a blob's bytes from offset until before end. A registry that knows no
 // ranges gives more than was asked for, and the answer is then not partial.
 func (r *remoteImage) get(ctx context.Context, d tasuki.Descriptor, offset, end int64) (from io.ReadCloser, partial bool, err error) {
-	response, err := r.ask(ctx, d, offset, end)
+	response, err := r.askFor(ctx, d, offset, end)
 	if err != nil {
 		return nil, false, r.explain(err)
 	}
@@ -148,9 +140,9 @@ func (r *remoteImage) get(ctx context.Context, d tasuki.Descriptor, offset, end 
 	return nil, false, &responseError{status: response.StatusCode}
 }
 
-// ask requests a part of a blob: from where the registry sent us for it before, if that
+// askFor requests a part of a blob: from where the registry sent us for it before, if that
 // still answers; a pre-signed address is good for some minutes only.
-func (r *remoteImage) ask(ctx context.Context, d tasuki.Descriptor, offset, end int64) (*http.Response, error) {
+func (r *remoteImage) askFor(ctx context.Context, d tasuki.Descriptor, offset, end int64) (*http.Response, error) {
 	request := func(address string) (*http.Request, error) {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 		if err == nil && (offset > 0 || end < d.Size) {
@@ -164,11 +156,14 @@ func (r *remoteImage) ask(ctx context.Context, d tasuki.Descriptor, offset, end 
 			return nil, err
 		}
 		response, err := r.client.bare(direct)
+		if err == nil {
+			return response, nil
+		}
+		r.elsewhere.CompareAndDelete(d.Digest, address) // the registry may know another by now
 		var refusal *responseError
 		if !errors.As(err, &refusal) || transient(err) {
-			return response, err
+			return nil, err
 		}
-		r.elsewhere.Delete(d.Digest)
 	}
 	named := r.Reference
 	named.Reference = d.Digest.String()

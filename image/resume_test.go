@@ -85,10 +85,13 @@ func TestUploadIsResumed(t *testing.T) {
 	source, _ := memoryImage("app", layer)
 	found := must(source.Inspect(t.Context(), tasuki.ARM64))
 	s := startServer(t, registries["ociregistry"]())
+	var mu sync.Mutex
 	var cuts int
 	var ranges []string
 	s.intercept(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPut && r.ContentLength > 1<<20 {
+			mu.Lock()
+			defer mu.Unlock()
 			ranges = append(ranges, r.Header.Get("Content-Range"))
 			if cuts++; cuts <= 2 {
 				r.Body = &cutBody{r.Body, 3 << 20}
@@ -233,36 +236,63 @@ func TestSourceIsResumed(t *testing.T) {
 	}
 }
 
+// Large layers are of 17 ranges in these tests, as those of 65 MiB are otherwise.
+const (
+	part  = 64 << 10
+	large = 16*part + part/4
+)
+
+// fromInRanges is from with one large layer.
+func fromInRanges(t *testing.T, handler http.Handler) (s *server, source *image.Source, layer []byte) {
+	t.Helper()
+	layer = noise(large)
+	s, whole := from(t, handler, layer)
+	whole.Close()
+	source = must(image.Open(t.Context(), "docker://"+s.host()+"/src:v1", image.OpenOptions{NoDockerLogin: true}.InRanges(16*part, part)))
+	t.Cleanup(func() { source.Close() })
+	return s, source, layer
+}
+
 // A large layer comes in several ranges at once, from where the registry sends readers
 // on to, which is asked again without the registry while its address is good.
 func TestRangesAtOnce(t *testing.T) {
-	layer := noise(65 << 20)
 	handler := registries["ociregistry"]()
-	s, source := from(t, handler, layer)
+	s, source, layer := fromInRanges(t, handler)
 	var mu sync.Mutex
-	var served, most, now, cut int
+	var served, now, cut int
+	together := make(chan struct{}) // closed when two are served at the same time
 	storage := startServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "" {
 			t.Error("the storage service got credentials")
 		}
 		mu.Lock()
 		served++
-		expired := served == 10
-		breaks := served == 5
-		now++
-		most = max(most, now)
+		number := served
+		if now++; now == 2 && !closed(together) {
+			close(together)
+		}
 		mu.Unlock()
 		defer func() {
 			mu.Lock()
 			now--
 			mu.Unlock()
 		}()
-		switch {
-		case expired:
-			w.WriteHeader(http.StatusForbidden)
-		case breaks:
+		// The first range tells that there are ranges, and the configuration has none.
+		if asked := r.Header.Get("Range"); asked != "" && !strings.HasPrefix(asked, "bytes=0-") {
+			select {
+			case <-together:
+			case <-time.After(time.Minute):
+				t.Error("ranges are asked for one after the other")
+			}
+		}
+		switch number {
+		case 10:
+			w.WriteHeader(http.StatusForbidden) // the address has expired
+		case 5:
+			mu.Lock()
 			cut++
-			handler.ServeHTTP(&cutAnswer{w, 1 << 20}, r)
+			mu.Unlock()
+			handler.ServeHTTP(&cutAnswer{w, part / 4}, r)
 		default:
 			handler.ServeHTTP(w, r)
 		}
@@ -280,20 +310,32 @@ func TestRangesAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	into.pulled(t, "v1")
+	mu.Lock()
+	defer mu.Unlock()
 	if asked := countPrefix(s.take(), "GET /v2/src/blobs/"); asked > 12 || asked < 2 {
 		t.Errorf("the registry was asked %d times for %d ranges", asked, served)
 	}
-	if served < 17 || most < 2 || cut != 1 {
-		t.Errorf("%d ranges, %d at the same time, %d cut off", served, most, cut)
+	if served < 17 || cut != 1 {
+		t.Errorf("%d ranges, %d cut off", served, cut)
 	}
 	if copied.Sent < int64(len(layer)) || copied.Requests < int64(served) {
 		t.Errorf("the copy took %+v", copied)
 	}
 }
 
+// closed reports whether a channel is closed, on which nothing is sent.
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
 // A registry without ranges gives a large layer in one stream.
 func TestLargeLayerWithoutRanges(t *testing.T) {
-	s, source := from(t, registries["ociregistry"](), noise(65<<20))
+	s, source, _ := fromInRanges(t, registries["ociregistry"]())
 	s.intercept(func(_ http.ResponseWriter, r *http.Request) bool {
 		r.Header.Del("Range")
 		return false
@@ -307,11 +349,49 @@ func TestLargeLayerWithoutRanges(t *testing.T) {
 	}
 }
 
+// What is served in ranges at first, and whole later, arrives whole.
+func TestRegistryThatForgetsRanges(t *testing.T) {
+	s, source, _ := fromInRanges(t, registries["ociregistry"]())
+	var ranges atomic.Int32
+	s.intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("Range") != "" && ranges.Add(1) > 3 {
+			r.Header.Del("Range")
+		}
+		return false
+	})
+	into := startServer(t, registries["ociregistry"]())
+	if _, err := to(t, into, "orders:v1").CopyImage(t.Context(), source, "", image.PushOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	into.pulled(t, "v1")
+}
+
+// Another part than was asked for is refused, and so is a part that does not say which.
+func TestWrongRange(t *testing.T) {
+	for name, says := range map[string]string{"another": "bytes 0-65535/1064960", "none": "", "no bytes": "parts 1-2/3"} {
+		t.Run(name, func(t *testing.T) {
+			s, source, layer := fromInRanges(t, registries["ociregistry"]())
+			s.intercept(func(w http.ResponseWriter, r *http.Request) bool {
+				if !strings.HasPrefix(r.Header.Get("Range"), "bytes=655360-") {
+					return false
+				}
+				w.Header().Set("Content-Range", says)
+				w.WriteHeader(http.StatusPartialContent)
+				_, _ = w.Write(layer[:part])
+				return true
+			})
+			into := startServer(t, registries["ociregistry"]())
+			_, err := to(t, into, "orders:v1").CopyImage(t.Context(), source, "", image.PushOptions{})
+			refused(t, err, tasuki.SideSource, tasuki.ErrUnavailable, "another part", tasuki.DigestOf(layer).Short())
+		})
+	}
+}
+
 // What the source's registry refuses in the middle is not taken for the destination's answer.
 func TestRefusalAmongRanges(t *testing.T) {
-	s, source := from(t, registries["ociregistry"](), noise(65<<20))
+	s, source, _ := fromInRanges(t, registries["ociregistry"]())
 	s.intercept(func(w http.ResponseWriter, r *http.Request) bool {
-		return strings.HasPrefix(r.Header.Get("Range"), "bytes=41943040-") && refuse(w, http.StatusBadRequest, "UNSUPPORTED", "not this part")
+		return strings.HasPrefix(r.Header.Get("Range"), "bytes=655360-") && refuse(w, http.StatusBadRequest, "UNSUPPORTED", "not this part")
 	})
 	into := startServer(t, registries["ociregistry"]())
 	_, err := to(t, into, "orders:v1").CopyImage(t.Context(), source, "", image.PushOptions{})
@@ -324,11 +404,9 @@ func TestRefusalAmongRanges(t *testing.T) {
 // The source is blamed for a byte that is wrong: by a registry that finds another digest,
 // and before one that says nothing about digests is told of the image.
 func TestWrongByteInARange(t *testing.T) {
-	layer := noise(65 << 20)
-	handler := registries["ociregistry"]()
-	s, source := from(t, handler, layer)
+	s, source, layer := fromInRanges(t, registries["ociregistry"]())
 	wrong := bytes.Clone(layer)
-	wrong[40<<20] ^= 1
+	wrong[10*part] ^= 1
 	s.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodGet || !strings.Contains(r.URL.Path, tasuki.DigestOf(layer).String()) {
 			return false
@@ -356,15 +434,28 @@ func TestWrongByteInARange(t *testing.T) {
 	}
 }
 
+// The copy ends while ranges are on their way, and while nothing comes of some.
 func TestCancelAmongRanges(t *testing.T) {
-	s, source := from(t, registries["ociregistry"](), noise(65<<20))
+	s, source, _ := fromInRanges(t, registries["ociregistry"]())
 	into := startServer(t, sink{})
+	waiting := make(chan struct{}, 17)
+	s.intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+		var begin int64
+		if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &begin); err != nil || begin < 6*part {
+			return false
+		}
+		waiting <- struct{}{}
+		<-r.Context().Done()
+		return true
+	})
 	before := runtime.NumGoroutine()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	into.intercept(func(_ http.ResponseWriter, r *http.Request) bool {
-		if r.Method == http.MethodPut && r.ContentLength > 1<<20 {
-			_, _ = io.CopyN(io.Discard, r.Body, 10<<20)
+		if r.Method == http.MethodPut && r.ContentLength > part {
+			_, _ = io.CopyN(io.Discard, r.Body, 4*part)
+			<-waiting
+			<-waiting
 			cancel()
 		}
 		return false
@@ -379,9 +470,66 @@ func TestCancelAmongRanges(t *testing.T) {
 	destination.Close()
 	s.CloseClientConnections()
 	into.CloseClientConnections()
-	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
+	settles(t, before)
+}
+
+// settles waits until there are no more goroutines than there were.
+func settles(t *testing.T, before int) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > before; runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d goroutines before, %d after", before, runtime.NumGoroutine())
 		}
 	}
+}
+
+// stuck is a registry that loses each upload at the same byte, says that it has what came
+// before, and does not take the rest.
+type stuck struct{ puts *atomic.Int32 }
+
+func (s stuck) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer := func(status int, header http.Header) (*http.Response, error) {
+		return &http.Response{StatusCode: status, Header: header, Body: http.NoBody, Request: r}, nil
+	}
+	const session = "https://registry.example/v2/orders/blobs/uploads/1"
+	switch {
+	case r.Method == http.MethodPost:
+		return answer(http.StatusAccepted, http.Header{"Location": {session}})
+	case r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/uploads/"):
+		return answer(http.StatusNoContent, http.Header{"Range": {"0-999"}})
+	case r.Method == http.MethodPut && r.Header.Get("Content-Range") != "":
+		r.Body.Close()
+		return answer(http.StatusBadRequest, http.Header{})
+	case r.Method == http.MethodPut && r.ContentLength > 1000:
+		s.puts.Add(1)
+		defer r.Body.Close()
+		if _, err := io.CopyN(io.Discard, r.Body, 1000); err != nil {
+			return nil, err
+		}
+		return nil, io.ErrUnexpectedEOF
+	case r.Method == http.MethodPut:
+		r.Body.Close()
+		return answer(http.StatusCreated, http.Header{"Docker-Content-Digest": {r.URL.Query().Get("digest")}})
+	}
+	return answer(http.StatusNotFound, http.Header{})
+}
+
+// What a registry takes again and again, and loses, is no progress.
+func TestUploadThatGetsNoFurther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source, _ := memoryImage("app", noise(100_000))
+		found := must(source.Inspect(t.Context(), tasuki.ARM64))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		var puts atomic.Int32
+		registry := image.Registry{Host: "registry.example", Transport: stuck{&puts}}
+		err := registry.Push(ctx, source, found, orders, tagOf("v1"), image.PushOptions{})
+		var e *tasuki.Error
+		if !errors.As(err, &e) || e.Side != tasuki.SideImage || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error %v", err)
+		}
+		if puts.Load() > 6 {
+			t.Errorf("%d attempts", puts.Load())
+		}
+	})
 }

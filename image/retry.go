@@ -89,15 +89,20 @@ func transient(err error) bool {
 	var source *sourceFault
 	var lost *lostSession
 	var broken *brokenOff
+	var own *failure
 	switch {
 	case errors.As(err, &source):
 		return false // the source has been tried again already
 	case errors.As(err, &lost):
 		return true // another session may do
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return false
 	case errors.As(err, &broken):
 		return true
+	case errors.Is(err, context.Canceled), errors.As(err, &own):
+		return false // the end of our own doing, or our own judgement
+	case unconnected(err):
+		return true
+	case errors.Is(err, context.DeadlineExceeded):
+		return false // a registry that said nothing for longestSilence had its time
 	case errors.As(err, &answer):
 		// A lost upload session is begun anew with the blob.
 		return answer.code == errcode.ErrorCodeBlobUploadUnknown || answer.status == http.StatusRequestTimeout || answer.status == http.StatusTooManyRequests ||
@@ -110,4 +115,11 @@ func transient(err error) bool {
 		return false
 	}
 	return errors.As(err, &network) || errors.As(err, &request) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// unconnected reports whether a connection could not be made in time. The operating
+// system's limit is no end of a context's, and yet errors.Is takes it for one.
+func unconnected(err error) bool {
+	var dial *net.OpError
+	return errors.As(err, &dial) && dial.Op == "dial" && dial.Timeout()
 }

@@ -36,7 +36,7 @@ type S3 struct {
 func openS3(ctx context.Context, reference string, o OpenOptions) (store, error) {
 	bucket, rest, found := strings.Cut(reference, "/")
 	if !found || bucket == "" || rest == "" {
-		return nil, failed(tasuki.ErrInvalid, "it is not the name of an object: give s3://BUCKET/KEY")
+		return nil, misnamed("it is not the name of an object: give s3://BUCKET/KEY")
 	}
 	if o.S3.Credentials == nil {
 		return nil, failed(tasuki.ErrInvalid, "s3: is not offered here: download the archive, and give docker-archive:FILE or oci-archive:FILE")
@@ -63,8 +63,10 @@ func openS3(ctx context.Context, reference string, o OpenOptions) (store, error)
 // splitKey divides KEY[:TAG|@DIGEST]. A key with a colon cannot be named.
 func splitKey(s string) (key string, pick selector, err error) {
 	if i := strings.LastIndex(s, "@sha256:"); i > 0 {
-		pick.digest, err = tasuki.ParseDigest(s[i+1:])
-		return s[:i], pick, err
+		if pick.digest, err = tasuki.ParseDigest(s[i+1:]); err != nil {
+			return "", selector{}, misnamed("%v", err)
+		}
+		return s[:i], pick, nil
 	}
 	key, pick.tag, _ = strings.Cut(s, ":")
 	return key, pick, nil
@@ -211,10 +213,13 @@ func (s *object) get(offset, length int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	response, err := s.http.Do(r)
+	ctx, cancel := context.WithCancel(s.ctx)
+	response, err := s.http.Do(r.WithContext(ctx))
 	if err != nil {
+		cancel()
 		return nil, err
 	}
+	response.Body = newAnswer(response.Body, cancel)
 	defer response.Body.Close()
 	if region := response.Header.Get("x-amz-bucket-region"); response.StatusCode != http.StatusPartialContent && region != "" && region != s.s3.Region {
 		return nil, &wrongRegion{region}
@@ -270,11 +275,7 @@ func (s *object) address() string {
 		escaped = append(escaped, strings.ReplaceAll(url.QueryEscape(part), "+", "%20"))
 	}
 	key := strings.Join(escaped, "/")
-	domain := "amazonaws.com"
-	if strings.HasPrefix(s.s3.Region, "cn-") {
-		domain = "amazonaws.com.cn"
-	}
-	switch host := "s3." + s.s3.Region + "." + domain; {
+	switch host := "s3." + s.s3.Region + "." + tasuki.RegionDomain(s.s3.Region); {
 	case s.s3.Endpoint != "":
 		return strings.TrimSuffix(s.s3.Endpoint, "/") + "/" + s.bucket + "/" + key
 	case strings.Contains(s.bucket, "."):
@@ -291,6 +292,7 @@ func (s *object) refused(response *http.Response) error {
 	if err == nil {
 		// What is not XML of S3's has no code, and is judged by the status alone.
 		_ = xml.Unmarshal(b, &document)
+		document.Code = printable(document.Code)
 	}
 	name := "s3://" + s.bucket + "/" + s.key
 	switch status := response.StatusCode; {

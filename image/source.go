@@ -33,6 +33,8 @@ type OpenOptions struct {
 	Registry *Registry
 
 	S3 S3 // how s3:// sources are reached
+
+	portions portions // the zero portions for the usual ones
 }
 
 // Source is an image, or an index of images, somewhere. It may be used by many
@@ -58,7 +60,7 @@ type store interface {
 func Open(ctx context.Context, reference string, o OpenOptions) (*Source, error) {
 	at, err := open(ctx, reference, o)
 	if err != nil {
-		return nil, sourceError("open", redact(printable(reference)), err)
+		return nil, sourceError("open", told(reference), err)
 	}
 	return &Source{reference, at}, nil
 }
@@ -85,7 +87,7 @@ func open(ctx context.Context, reference string, o OpenOptions) (store, error) {
 		return nil, err
 	}
 	if transport == "docker-archive" && !pick.digest.IsZero() {
-		return nil, failed(tasuki.ErrInvalid, "an archive of docker save has no digests to choose by: give the image's name and tag")
+		return nil, misnamed("an archive of docker save has no digests to choose by: give the image's name and tag")
 	}
 	at, err := openFile(ctx, transport, file, pick)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -125,6 +125,7 @@ func (v *verifier) Close() error { return v.from.Close() }
 type body struct {
 	from   io.ReadCloser
 	cancel context.CancelFunc // ends a read of from that is under way
+	taken  *deadline          // runs while the request takes what was read
 	count  func(n int)
 	closed atomic.Bool
 	mu     sync.Mutex // held while from is read
@@ -141,9 +142,15 @@ func (b *body) Read(p []byte) (int, error) {
 	case b.closed.Load():
 		return 0, io.ErrClosedPipe
 	}
+	b.taken.timer.Stop()
 	n, err := b.from.Read(p)
 	if b.closed.Load() {
 		return 0, io.ErrClosedPipe // the request is over, however the read went
+	}
+	if b.left > int64(n) {
+		b.taken.timer.Reset(longestSilence)
+	} else {
+		b.taken.timer.Reset(2 * longestSilence) // the answer has its own time
 	}
 	if err != nil && err != io.EOF {
 		b.failed = err
@@ -166,6 +173,7 @@ func (b *body) end() error {
 	_ = b.Close() // which cannot fail
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.taken.timer.Stop()
 	// What was read is verified, so that closing has nothing to add.
 	_ = b.from.Close()
 	return b.failed

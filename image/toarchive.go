@@ -41,7 +41,7 @@ func newToDockerArchive(file, name string) (*toArchive, error) {
 	}
 	named, err := parseRemote(name)
 	if err != nil || strings.Contains(named.Reference, ":") {
-		return nil, failed(tasuki.ErrInvalid, "it is not the name of an image: give docker-archive:FILE:NAME:TAG")
+		return nil, misnamed("it is not the name of an image: give docker-archive:FILE:NAME:TAG")
 	}
 	a.tag = named.Reference
 	if named.Reference == "latest" && !strings.HasSuffix(name, ":latest") {
@@ -130,7 +130,7 @@ func (a *toArchive) fill(ctx context.Context, f *os.File, p *plan, t *transfer, 
 	if err := f.Truncate(p.size); err != nil {
 		return err
 	}
-	return atOnce(ctx, blobs, func(ctx context.Context, blob tasuki.Descriptor, streams int) error {
+	return atOnce(ctx, t.source, blobs, func(ctx context.Context, blob tasuki.Descriptor, streams int) error {
 		err := t.write(ctx, io.NewOffsetWriter(f, p.blobs[blob.Digest]), blob, streams)
 		if err == nil {
 			t.written(blob)

@@ -38,7 +38,7 @@ func newToLayout(dir, tag string) (*toLayout, error) {
 }
 
 func badTag(tag string) error {
-	return failed(tasuki.ErrInvalid, "%q is not a tag: it has letters and digits, and single ones of -._:@+/ between them", printable(tag))
+	return misnamed("%q is not a tag: it has letters and digits, and single ones of -._:@+/ between them", printable(tag))
 }
 
 const (
@@ -60,7 +60,7 @@ func (l *toLayout) receive(ctx context.Context, source *Source, manifest tasuki.
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 	t := newTransfer(source, o)
-	err = atOnce(ctx, bundle.blobs, func(ctx context.Context, blob tasuki.Descriptor, streams int) error {
+	err = atOnce(ctx, source, bundle.blobs, func(ctx context.Context, blob tasuki.Descriptor, streams int) error {
 		return l.blob(ctx, t, blob, streams)
 	})
 	for _, m := range bundle.manifests {

@@ -26,7 +26,7 @@ func openRegistry(name string, o OpenOptions) (*toRegistry, error) {
 		return nil, err
 	}
 	if named.Reference == "latest" && !strings.HasSuffix(name, ":latest") || strings.Contains(named.Reference, ":") {
-		return nil, failed(tasuki.ErrInvalid, "a copy needs a tag: give docker://HOST/NAME:TAG")
+		return nil, misnamed("a copy needs a tag: give docker://HOST/NAME:TAG")
 	}
 	to, err := connect(named, o)
 	if err != nil {
@@ -80,10 +80,19 @@ func (r *toRegistry) explain(err error) error {
 	case f.kind == tasuki.ErrMissing && lacksRepository(err):
 		f.text = "the repository " + r.repository + " does not exist in " + r.host
 		f.hint = "Deploy the infra side first, which creates the repository, or check the repository's name."
+	case f.kind == tasuki.ErrDenied && expired(err):
+		f.hint = "Run it again with a new login: what is there already is not sent again."
 	case f.kind == tasuki.ErrDenied:
 		f.hint = r.denied
 	}
 	return &f
+}
+
+// expired reports whether a registry answered that the login was good once. ECR's is for
+// 12 hours: "Your authorization token has expired. Reauthenticate and try again."
+func expired(err error) bool {
+	var answer *responseError
+	return errors.As(err, &answer) && strings.Contains(answer.message, "token has expired")
 }
 
 // lacksRepository reports whether a registry answered that there is no repository.

@@ -5,14 +5,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 )
-
-// longestSilence is how long a registry may take to begin its answer, once it has the
-// whole request. The end of a large layer's upload takes it some seconds; one that has
-// stopped answering must not hold a release for ever.
-const longestSilence = 2 * time.Minute
 
 // newTransport returns a transport whose idle connections are our own to close. It
 // keeps one for each request that is under way at the same time; the default is two.
@@ -54,13 +51,28 @@ func (w wide) ReadFrom(r io.Reader) (int64, error) {
 	return io.CopyBuffer(struct{ io.Writer }{w.Conn}, r, make([]byte, size))
 }
 
-// counting counts the requests that a transport carries.
+// counting counts the requests that a transport carries, and remembers how long the
+// answers that are errors ask to wait: of a token service's, oras tells the URL alone.
 type counting struct {
 	http.RoundTripper
-	n atomic.Int64
+	n     atomic.Int64
+	waits sync.Map // durations by requests' *url.URL
 }
 
 func (c *counting) RoundTrip(request *http.Request) (*http.Response, error) {
 	c.n.Add(1)
-	return c.RoundTripper.RoundTrip(request)
+	response, err := c.RoundTripper.RoundTrip(request)
+	if err == nil && response.StatusCode >= http.StatusBadRequest {
+		if wait := retryAfter(response.Header, time.Now()); wait > 0 {
+			c.waits.Store(request.URL, wait)
+		}
+	}
+	return response, err
+}
+
+// askedToWait returns what the answer to the request for a URL asked for, 0 for nothing.
+func (c *counting) askedToWait(address *url.URL) time.Duration {
+	wait, _ := c.waits.Load(address)
+	asked, _ := wait.(time.Duration)
+	return asked
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/tasuki-dev/tasuki"
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -33,6 +34,7 @@ type upload struct {
 
 	session       *url.URL // nil for none
 	authorization string   // that the session was given for; a body cannot be sent twice to learn what is wanted
+	renewed       bool     // the authorization was refused once
 	arrived       int64    // bytes that the registry has, at least
 	mounted       bool
 }
@@ -40,13 +42,14 @@ type upload struct {
 // do sends the blob, or has it mounted.
 func (u *upload) do(ctx context.Context) error {
 	var a attempts
+	var furthest int64 // what is sent again after it was lost is no progress
 	for {
-		before := u.arrived
 		err := u.once(ctx)
 		if err == nil {
 			return nil
 		}
-		if u.arrived > before {
+		if u.arrived > furthest {
+			furthest = u.arrived
 			a.advanced()
 		}
 		if err := a.again(ctx, err); err != nil {
@@ -97,6 +100,8 @@ func (u *upload) once(ctx context.Context) error {
 		if answer.status == http.StatusCreated {
 			u.p.doubts.Store(true)
 		}
+	case answer.status == http.StatusUnauthorized && strings.HasPrefix(u.authorization, "Bearer ") && !u.renewed:
+		u.renewed = true // the token ended; to ask how far the session got brings another
 	case !resumes:
 		return err
 	case answer.status != http.StatusRequestedRangeNotSatisfiable:
@@ -198,11 +203,14 @@ func (u *upload) moved(request *http.Request, response *http.Response) error {
 	if err != nil {
 		return failed(tasuki.ErrUnavailable, "the registry did not say where to upload to")
 	}
+	if location.Host == request.URL.Host && location.Scheme == "http" && request.URL.Scheme == "https" {
+		return failed(tasuki.ErrUnavailable, "the registry wants the upload sent without TLS, which is refused: what is in front of it has to tell it that it is reached by https (X-Forwarded-Proto)")
+	}
 	if location.Hostname() != request.URL.Hostname() || portOf(location) != portOf(request.URL) {
 		return failed(tasuki.ErrUnavailable, "the registry wants the upload sent to a different host, %s, which is refused", location.Host)
 	}
 	if location.Scheme != request.URL.Scheme && location.Scheme != "https" {
-		return failed(tasuki.ErrUnavailable, "the registry wants the upload sent without TLS, which is refused")
+		return failed(tasuki.ErrUnavailable, "the registry wants the upload sent by %s, which is refused", printable(location.Scheme))
 	}
 	u.session = location
 	if response.Request != nil {
@@ -255,7 +263,9 @@ func (u *upload) locate(ctx context.Context) error {
 func (u *upload) put(ctx context.Context, from io.ReadCloser, cancel context.CancelFunc) error {
 	offset := u.arrived
 	at := offset
-	b := &body{from: &verifier{from: from, check: u.check, at: offset}, cancel: cancel, left: u.blob.Size - offset, count: func(n int) {
+	sending, stop := context.WithCancel(u.scope(ctx))
+	defer stop()
+	b := &body{from: &verifier{from: from, check: u.check, at: offset}, cancel: cancel, taken: newDeadline(stop), left: u.blob.Size - offset, count: func(n int) {
 		u.p.sent.Add(int64(n))
 		if at += int64(n); at < u.blob.Size { // the last byte counts when the registry has it
 			u.p.tell(Progress{Digest: u.blob.Digest, Done: at, Total: u.blob.Size})
@@ -265,7 +275,7 @@ func (u *upload) put(ctx context.Context, from io.ReadCloser, cancel context.Can
 	query := address.Query()
 	query.Set("digest", u.blob.Digest.String())
 	address.RawQuery = query.Encode()
-	request, err := http.NewRequestWithContext(u.scope(ctx), http.MethodPut, address.String(), b)
+	request, err := http.NewRequestWithContext(sending, http.MethodPut, address.String(), b)
 	if err != nil {
 		return errors.Join(err, b.end())
 	}
@@ -289,7 +299,7 @@ func (u *upload) put(ctx context.Context, from io.ReadCloser, cancel context.Can
 		return &sourceFault{fault}
 	}
 	if err != nil {
-		return err
+		return b.taken.explain(err, "been taken", longestSilence)
 	}
 	response.Body.Close()
 	said := response.Header.Get("Docker-Content-Digest")

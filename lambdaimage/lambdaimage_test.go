@@ -86,6 +86,12 @@ func TestCheck(t *testing.T) {
 		{name: "10 GiB", change: func(i *tasuki.Image) { i.Layers[0].Size = lambdaimage.MaxSize }},
 		{name: "more than 10 GiB", change: func(i *tasuki.Image) { i.Layers[0].Size = 12 << 30 },
 			want: []string{"too-large error"}, says: []string{"12.0 GiB"}},
+		{name: "sizes that an int64 cannot add", change: func(i *tasuki.Image) {
+			i.Layers = layersOf(gzipLayer, gzipLayer, gzipLayer)
+			for n := range i.Layers {
+				i.Layers[n].Size = 1 << 62
+			}
+		}, want: []string{"too-large error"}},
 		{name: "nothing to start", change: func(i *tasuki.Image) { i.Facts.Config.Entrypoint = nil },
 			want: []string{"no-entrypoint error"}, says: []string{"neither", "ENTRYPOINT", "ImageConfig"}},
 		{name: "everything wrong", change: func(i *tasuki.Image) { *i = tasuki.Image{Layers: layersOf("x")} },
