@@ -56,7 +56,7 @@ func ports(t *testing.T) []port {
 		}, "LayersNotFoundException", "ecr:GetDownloadUrlForLayer on repository orders"},
 		{"DescribeRepositories", func(ctx context.Context, b *Backend) error { _, err := b.Images.Repository(ctx, "orders"); return err },
 			"RepositoryNotFoundException", "ecr:DescribeRepositories on repository orders"},
-		{"GetAuthorizationToken", func(ctx context.Context, b *Backend) error { _, err := b.Images.Registry(ctx); return err },
+		{"GetAuthorizationToken", func(ctx context.Context, b *Backend) error { _, err := b.Images.Registry(ctx, repository); return err },
 			"", "ecr:GetAuthorizationToken"},
 		{"GetFunction", func(ctx context.Context, b *Backend) error { _, err := b.Functions.Function(ctx, "orders"); return err },
 			"ResourceNotFoundException", "lambda:GetFunction on function orders"},

@@ -110,7 +110,7 @@ func (e *endpoint) repository(t *testing.T, name string) tasuki.Repository {
 // with what the backend says of the registry.
 func (e *endpoint) push(t *testing.T, repository tasuki.Repository, tag tasuki.Tag, manifest tasuki.Manifest, blobs ...[]byte) {
 	t.Helper()
-	registry, err := e.backend.Images.Registry(t.Context())
+	registry, err := e.backend.Images.Registry(t.Context(), repository)
 	if err != nil {
 		t.Fatal(err)
 	}

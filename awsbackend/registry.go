@@ -34,15 +34,11 @@ func (r Registry) GoString() string { return fmt.Sprintf("awsbackend.Registry{%s
 // LogValue implements slog.LogValuer.
 func (r Registry) LogValue() slog.Value { return slog.StringValue(r.String()) }
 
-// Registry asks ECR for the registry's address and a password, good for 12 hours.
-func (s *Images) Registry(ctx context.Context) (Registry, error) {
-	return s.login(ctx)
-}
-
-// RegistryOf is [Images.Registry] for the registry of a repository, which may be of
-// another account and region: the password is good for all that the caller may read.
-func (s *Images) RegistryOf(ctx context.Context, repository tasuki.Repository) (Registry, error) {
-	r, err := s.login(ctx, in(repository))
+// Registry asks ECR for the address of a repository's registry, which may be of another
+// account and region, and for a password, good for 12 hours and for all that the caller
+// may read.
+func (s *Images) Registry(ctx context.Context, repository tasuki.Repository) (Registry, error) {
+	r, err := s.login(ctx, repository)
 	// ECR names the caller's own registry. An address that is none of ECR's names is
 	// that of an endpoint which has all accounts' repositories.
 	if _, notECR := tasuki.ParseRepository(r.Host + "/" + repository.Name()); err == nil && notECR == nil {
@@ -51,9 +47,9 @@ func (s *Images) RegistryOf(ctx context.Context, repository tasuki.Repository) (
 	return r, err
 }
 
-func (s *Images) login(ctx context.Context, options ...func(*ecr.Options)) (Registry, error) {
+func (s *Images) login(ctx context.Context, repository tasuki.Repository) (Registry, error) {
 	c := call{op: "log in to", side: tasuki.SideImage, subject: "registry", action: "ecr:GetAuthorizationToken"}
-	out, err := s.api.GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{}, options...)
+	out, err := s.api.GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{}, in(repository))
 	if err != nil {
 		return Registry{}, c.failed(err)
 	}

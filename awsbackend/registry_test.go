@@ -20,13 +20,13 @@ func TestRegistry(t *testing.T) {
 		host     string
 		plain    bool
 	}{
-		{"https://123456789012.dkr.ecr.eu-west-1.amazonaws.com", "123456789012.dkr.ecr.eu-west-1.amazonaws.com", false},
+		{"https://999988887777.dkr.ecr.us-east-1.amazonaws.com", account + ".dkr.ecr." + region + ".amazonaws.com", false},
 		{"http://127.0.0.1:4566", "127.0.0.1:4566", true},
 	} {
 		backend, _ := serve(t, Options{}, map[string]operation{
 			"GetAuthorizationToken": ok(`{"authorizationData":[{"authorizationToken":%q,"proxyEndpoint":%q,"expiresAt":1700000000}]}`, token, c.endpoint),
 		})
-		got, err := backend.Images.Registry(t.Context())
+		got, err := backend.Images.Registry(t.Context(), parse(t, tasuki.ParseRepository, account+".dkr.ecr."+region+".amazonaws.com/orders"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,7 +59,7 @@ func TestMalformedTokensAreNotQuoted(t *testing.T) {
 		backend, _ := serve(t, Options{}, map[string]operation{
 			"GetAuthorizationToken": ok(`{"authorizationData":[{"authorizationToken":%q,"proxyEndpoint":"https://registry.example.com"}]}`, token),
 		})
-		_, err := backend.Images.Registry(t.Context())
+		_, err := backend.Images.Registry(t.Context(), parse(t, tasuki.ParseRepository, account+".dkr.ecr."+region+".amazonaws.com/orders"))
 		wantKind(t, err, tasuki.ErrUnavailable)
 	}
 }

@@ -51,7 +51,7 @@ func ExampleRelease() {
 	placeholder, _ := memoryImage("the placeholder", []byte("a layer"))
 	var source tasuki.ImageSource = image.Release{
 		Source: placeholder,
-		Registry: func(context.Context) (image.Registry, error) { // would ask GetAuthorizationToken
+		Registry: func(context.Context, tasuki.Repository) (image.Registry, error) { // would ask GetAuthorizationToken
 			return image.Registry{Host: strings.TrimPrefix(server.URL, "http://"), PlainHTTP: true}, nil
 		},
 		Options: image.PushOptions{AssumeAbsent: true},

@@ -98,7 +98,7 @@ func TestRelease(t *testing.T) {
 	to := startServer(t, registries["ociregistry"]())
 	denied := errors.New("no token")
 	var asked int
-	var port tasuki.ImageSource = image.Release{Source: source, Registry: func(context.Context) (image.Registry, error) {
+	var port tasuki.ImageSource = image.Release{Source: source, Registry: func(context.Context, tasuki.Repository) (image.Registry, error) {
 		if asked++; asked == 1 {
 			return image.Registry{}, denied
 		}

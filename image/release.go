@@ -11,7 +11,7 @@ import (
 // a call to AWS.
 type Release struct {
 	Source   *Source
-	Registry func(ctx context.Context) (Registry, error)
+	Registry func(context.Context, tasuki.Repository) (Registry, error) // of the repository that it goes into, which may be another account's
 	Options  PushOptions
 }
 
@@ -27,7 +27,7 @@ func (r Release) Inspect(ctx context.Context, arch tasuki.Architecture) (tasuki.
 
 // Push implements [tasuki.ImageSource].
 func (r Release) Push(ctx context.Context, image tasuki.Image, repository tasuki.Repository, tag tasuki.Tag) error {
-	registry, err := r.Registry(ctx)
+	registry, err := r.Registry(ctx, repository)
 	if err != nil {
 		return err
 	}

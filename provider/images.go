@@ -17,18 +17,19 @@ import (
 
 // images is the ImageStore of AWS: it reads registries and S3, and writes to ECR.
 type images struct {
-	ecr      *awsbackend.Images
-	secrets  tasuki.Secrets
-	s3       image.S3
-	register func(context.Context) (image.Registry, error) // logs in to the account's own ECR
+	ecr     *awsbackend.Images
+	secrets tasuki.Secrets
+	s3      image.S3
+	// register logs in to the registry of a repository, which may be another account's.
+	register func(context.Context, tasuki.Repository) (image.Registry, error)
 }
 
 func newImages(backend *awsbackend.Backend) images {
 	return images{
 		ecr: backend.Images, secrets: backend.Secrets,
 		s3: image.S3{Credentials: backend.Config.Credentials, Region: backend.Region, Endpoint: aws.ToString(backend.Config.BaseEndpoint)},
-		register: func(ctx context.Context) (image.Registry, error) {
-			return registryOf(backend.Images.Registry(ctx))
+		register: func(ctx context.Context, repository tasuki.Repository) (image.Registry, error) {
+			return registryOf(backend.Images.Registry(ctx, repository))
 		},
 	}
 }
@@ -114,7 +115,7 @@ func (s images) open(ctx context.Context, reference, secret string) (*image.Sour
 			return nil, fmt.Errorf("secret %s: %w", secret, err)
 		}
 	case isECR:
-		registry, err := registryOf(s.ecr.RegistryOf(ctx, ecr))
+		registry, err := registryOf(s.ecr.Registry(ctx, ecr))
 		if err != nil {
 			return nil, err
 		}
@@ -131,7 +132,7 @@ func (s images) Deploy(ctx context.Context, d Deployment) (tasuki.Digest, []stri
 	}
 	// What is open is only read.
 	defer source.Close()
-	registry, err := s.register(ctx)
+	registry, err := s.register(ctx, d.Destination)
 	if err != nil {
 		return tasuki.Digest{}, nil, err
 	}

@@ -15,21 +15,26 @@ import (
 // largestPackage is the budget of the provider's package in bytes, zipped.
 const largestPackage = 6_000_000
 
-// pack builds the provider for an architecture, in Go's words, and zips it as Lambda
-// takes it.
-func pack(arch string) ([]byte, error) {
+// build builds the program in a folder for Lambda.
+func build(arch, folder string) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "tasuki-provider-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "bootstrap")
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-tags", "lambda.norpc", "-o", path, "../cmd/tasuki-provider")
+	path := filepath.Join(dir, "program")
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-tags", "lambda.norpc", "-o", path, folder)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("go build: %w\n%s", err, output)
 	}
-	program, err := os.ReadFile(path)
+	return os.ReadFile(path)
+}
+
+// pack builds the provider for an architecture, in Go's words, and zips it as Lambda
+// takes it.
+func pack(arch string) ([]byte, error) {
+	program, err := build(arch, "../cmd/tasuki-provider")
 	if err != nil {
 		return nil, err
 	}

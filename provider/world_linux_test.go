@@ -3,7 +3,6 @@ package provider
 import (
 	"archive/tar"
 	"bytes"
-	"context"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -14,7 +13,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -378,7 +376,7 @@ func (w *world) version(name string, arch tasuki.Architecture) (*image.Source, t
 func (w *world) push(tag, version string, arch tasuki.Architecture) tasuki.Digest {
 	w.t.Helper()
 	source, inspected := w.version(version, arch)
-	registry, err := registryOf(w.backend.Images.Registry(w.t.Context()))
+	registry, err := registryOf(w.backend.Images.Registry(w.t.Context(), w.handoff.Repository))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -440,18 +438,7 @@ func (w *world) wantNoSecrets() {
 
 // buildFunction builds the layer of a function that answers with its version.
 func buildFunction() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "tasuki-function-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "function")
-	cmd := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", path, "../internal/proof/testdata/function")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("go build: %w\n%s", err, output)
-	}
-	program, err := os.ReadFile(path)
+	program, err := build(runtime.GOARCH, "../internal/proof/testdata/function")
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ import (
 // asked for.
 type Source struct {
 	Handoff  tasuki.HandoffName
-	Registry func(context.Context) (image.Registry, error) // asked for when there is something to push
+	Registry func(context.Context, tasuki.Repository) (image.Registry, error) // asked for when there is something to push
 
 	mu    sync.Mutex
 	built map[tasuki.Architecture]image.Release // to build one takes some 20 ms

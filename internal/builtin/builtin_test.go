@@ -16,7 +16,7 @@ func TestTheBuiltInImageIsForTheArchitectureAskedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	unreachable := errors.New("no registry here")
-	source := &builtin.Source{Handoff: handoff, Registry: func(context.Context) (image.Registry, error) { return image.Registry{}, unreachable }}
+	source := &builtin.Source{Handoff: handoff, Registry: func(context.Context, tasuki.Repository) (image.Registry, error) { return image.Registry{}, unreachable }}
 	for _, arch := range []tasuki.Architecture{tasuki.X86_64, tasuki.ARM64, tasuki.X86_64} {
 		inspected, err := source.Inspect(t.Context(), arch)
 		if err != nil || inspected.Facts.Architecture != arch.OCI() || inspected.Facts.Config.Labels[tasuki.PlaceholderLabel] != "orders" {

@@ -131,7 +131,7 @@ var _ tasuki.RepositoryLayers = (*ecrLayers)(nil)
 
 // LayersOf implements [tasuki.RepositoryLayers].
 func (e *ecrLayers) LayersOf(ctx context.Context, repository tasuki.Repository) (tasuki.Layers, error) {
-	login, err := e.aws.Images.RegistryOf(ctx, repository)
+	login, err := e.aws.Images.Registry(ctx, repository)
 	if err != nil {
 		return nil, err
 	}

@@ -95,9 +95,9 @@ func (s *session) surveyor() tasuki.Surveyor {
 	return tasuki.Surveyor{Reconciler: s.reconciler(nil), Batch: s.aws.Tags, History: s.aws.Tags}
 }
 
-// registry logs in to ECR's registry.
-func (s *session) registry(ctx context.Context) (image.Registry, error) {
-	r, err := s.aws.Images.Registry(ctx)
+// registry logs in to the ECR registry of a repository.
+func (s *session) registry(ctx context.Context, repository tasuki.Repository) (image.Registry, error) {
+	r, err := s.aws.Images.Registry(ctx, repository)
 	return loggedIn(r), err
 }
 

@@ -49,7 +49,7 @@ func (f *sourceFlags) options(s *session, reference string) (image.OpenOptions, 
 			return options, fmt.Errorf("secret %s: %w", f.ImageSecret, err)
 		}
 	case isECR:
-		login, err := backend.Images.RegistryOf(s.ctx, ecr)
+		login, err := backend.Images.Registry(s.ctx, ecr)
 		if err != nil {
 			return options, err
 		}

@@ -121,8 +121,8 @@ func (e endpoint) push(t *testing.T, tag string) tasuki.Digest {
 	}
 	manifest, blobs := unlabelled(must(placeholder.Build(must(tasuki.ParseHandoffName("orders")), tasuki.X86_64)))
 	source := image.Memory("test", manifest, blobs)
-	release := image.Release{Source: source, Registry: func(ctx context.Context) (image.Registry, error) {
-		r, err := e.Images.Registry(ctx)
+	release := image.Release{Source: source, Registry: func(ctx context.Context, repository tasuki.Repository) (image.Registry, error) {
+		r, err := e.Images.Registry(ctx, repository)
 		return image.Registry{Host: r.Host, PlainHTTP: r.PlainHTTP, Username: r.User, Password: r.Password}, err
 	}}
 	inspected, err := release.Inspect(t.Context(), tasuki.X86_64)
