@@ -13,9 +13,6 @@ import (
 // addAlias creates the alias that releases move. It is a resource of the provider's:
 // CloudFormation would point an alias of its own back to the version that it knows.
 func (f *ImageFunction) addAlias(needs []constructs.IDependable) {
-	if err := tasuki.CheckAliasName(f.alias); err != nil {
-		mistake(f, "%v", err)
-	}
 	resource := f.Provider.resource(f.scope, "AliasResource", customresource.TypeAlias, customresource.Alias{
 		Handoff: f.names.handoff.String(), Function: *f.FunctionName(), Alias: f.alias,
 	}, needs)
@@ -25,6 +22,14 @@ func (f *ImageFunction) addAlias(needs []constructs.IDependable) {
 	f.Alias = awslambda.Alias_FromAliasAttributes(f.scope, jsii.String("Alias"), &awslambda.AliasAttributes{
 		AliasName: name, AliasVersion: f.LatestVersion(),
 	})
+}
+
+// checkedAlias returns the name of an alias, or a stand-in for one that cannot be.
+func checkedAlias(at constructs.IConstruct, name string) string {
+	if name == "" || valid(at, name, func(s string) (string, error) { return s, tasuki.CheckAliasName(s) }) {
+		return name
+	}
+	return "mistake"
 }
 
 // CurrentVersion is refused: the id of such a version does not follow the image, and an

@@ -21,8 +21,8 @@ func (f *ImageFunction) contract() map[string]any {
 		"region":         stack.Region(),
 		"stackId":        stack.StackId(),
 		"repository":     f.Repository.RepositoryUri(),
-		"tagParameter":   f.names.tagParameter.String(),
-		"placeholderTag": f.names.placeholderTag.String(),
+		"tagParameter":   f.names.tagParameter,
+		"placeholderTag": f.names.placeholderTag,
 		"functions":      []any{function},
 	}
 }

@@ -44,9 +44,9 @@ func NewImageDeployment(scope constructs.Construct, id *string, props *ImageDepl
 	d := &ImageDeployment{}
 	constructs.NewConstruct_Override(d, scope, id)
 	repository := required(d, props.Repository)
-	var arch tasuki.Architecture
-	if props.Architecture != nil {
-		arch = tasuki.Architecture(*props.Architecture.Name())
+	arch := architectureOf(d, props.Architecture, "")
+	if props.Tag != "" {
+		valid(d, props.Tag, tasuki.ParseTag)
 	}
 	properties := customresource.Deployment{Destination: *repository.RepositoryUri(), Tag: props.Tag, Architecture: string(arch)}
 	if props.ForLambda {
@@ -56,15 +56,10 @@ func NewImageDeployment(scope constructs.Construct, id *string, props *ImageDepl
 		}
 	}
 	provider := providerFor(d, props.Provider)
-	var needs []constructs.IDependable
-	if props.Source.bind == nil {
-		mistake(d, "the deployment has no Source: make one with ImageFromRegistry, ImageFromEcr, ImageFromDirectory, ImageFromArchive or ImageFromBucket")
-	} else {
-		bound := props.Source.bind(d, arch)
-		properties.Source, properties.SourceSecret = bound.reference, bound.secret
-		bound.Destination, bound.Stack = *repository.RepositoryArn(), *awscdk.Stack_Of(d).StackId()
-		needs = provider.allow(d, "Policy", policy.Deployment(bound.DeploymentResources))
-	}
+	bound := props.Source.bindTo(d, arch)
+	properties.Source, properties.SourceSecret = bound.reference, bound.secret
+	bound.Destination, bound.Stack = *repository.RepositoryArn(), *awscdk.Stack_Of(d).StackId()
+	needs := provider.allow(d, "Policy", policy.Deployment(bound.DeploymentResources))
 	d.resource = provider.resource(d, "Resource", customresource.TypeDeployment, properties, needs)
 	return d
 }

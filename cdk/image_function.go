@@ -11,6 +11,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"github.com/tasuki-dev/tasuki"
 	"github.com/tasuki-dev/tasuki/customresource"
 	"github.com/tasuki-dev/tasuki/policy"
 )
@@ -115,11 +116,12 @@ func NewImageFunction(scope constructs.Construct, id *string, props *ImageFuncti
 		props = &ImageFunctionProps{}
 	}
 	at := constructs.NewConstruct(scope, id)
-	f := &ImageFunction{scope: at, alias: props.Alias}
+	f := &ImageFunction{scope: at, alias: checkedAlias(at, props.Alias)}
 	f.names = checkNames(at, props.Handoff, props.TagParameter, props.PlaceholderTag)
+	f.names.claim(at)
 	f.Tag = newSharedTag(at, jsii.String("Tag"))
 	f.Tag.names = f.names
-	f.architecture = *architectureOf(props).Name()
+	f.architecture = string(architectureOf(at, props.Architecture, tasuki.X86_64)) // Lambda's default, and CDK's
 	f.Repository = repositoryFor(at, props)
 	f.Provider = providerFor(at, props.Provider)
 
@@ -130,6 +132,9 @@ func NewImageFunction(scope constructs.Construct, id *string, props *ImageFuncti
 		mistake(at, "Code is not to be set: the handoff decides which image the function runs")
 	}
 	function.Code = awslambda.DockerImageCode_FromEcr(f.Repository, &awslambda.EcrImageCodeProps{TagOrDigest: jsii.String(image.digest)})
+	if function.Architecture != nil {
+		function.Architecture = lambdaArchitecture(tasuki.Architecture(f.architecture)) // a stand-in for a wrong one
+	}
 	awslambda.NewDockerImageFunction_Override(f, at, jsii.String("Default"), &function)
 	image.nameFunction(f, props)
 
@@ -143,13 +148,6 @@ func NewImageFunction(scope constructs.Construct, id *string, props *ImageFuncti
 		f.holdEvents(rules)
 	}
 	return f
-}
-
-func architectureOf(props *ImageFunctionProps) awslambda.Architecture {
-	if props.Architecture != nil {
-		return props.Architecture
-	}
-	return awslambda.Architecture_X86_64() // Lambda's default, and CDK's
 }
 
 // resolved is the image that the template gives the function.
@@ -181,8 +179,8 @@ func (f *ImageFunction) resolution(props *ImageFunctionProps, needs []constructs
 	resource := f.Provider.resource(f.scope, "ImageResource", customresource.TypeImage, customresource.Image{
 		Handoff:        f.names.handoff.String(),
 		Repository:     *f.Repository.RepositoryUri(),
-		TagParameter:   f.names.tagParameter.String(),
-		PlaceholderTag: f.names.placeholderTag.String(),
+		TagParameter:   f.names.tagParameter,
+		PlaceholderTag: f.names.placeholderTag,
 		Placeholder:    source,
 		Architecture:   f.architecture,
 		Nonce:          nonce,
@@ -259,7 +257,7 @@ func (f *ImageFunction) GrantRead(grantee awsiam.IGrantable) awsiam.Grant {
 // all returns the handoff's ARNs.
 func (f *ImageFunction) all() policy.Resources {
 	r := f.resources()
-	r.Contract = parameterARN(f.scope, f.names.handoff.ContractParameter())
+	r.Contract = parameterARN(f.scope, f.names.handoff.ContractParameter().String())
 	r.Functions, r.Aliased = []string{*f.FunctionArn()}, f.alias != ""
 	r.Stack = *awscdk.Stack_Of(f.scope).StackId() // which the contract names
 	return r

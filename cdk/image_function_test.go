@@ -14,7 +14,7 @@ import (
 // TestFunctionIsAlwaysThere: on the day on which something cannot be read or is wrong,
 // the function is in the template all the same.
 func TestFunctionIsAlwaysThere(t *testing.T) {
-	without := []string{"OwnProvider", "Parts", "PartMistakes", "Shared"}
+	without := []string{"OwnProvider", "Parts", "PartMistakes", "Shared", "Nested", "AnotherRegion", "WrongProviders", "TokenValue"}
 	for _, name := range slices.Sorted(maps.Keys(assembly)) {
 		t.Run(name, func(t *testing.T) {
 			if slices.Contains(without, name) {
@@ -338,31 +338,51 @@ func TestHeldEvents(t *testing.T) {
 
 func TestMistakesAreSentences(t *testing.T) {
 	for name, parts := range map[string][]string{
-		"WithoutHandoff":      {"TASUKI_HANDOFF"},
-		"WrongHandoff":        {`"orders/" is not the name of a handoff`},
-		"WrongParameter":      {`"/aws/orders" is not a name that SSM accepts`},
-		"WrongPlaceholderTag": {`"latest" is refused`},
-		"WrongResolve":        {`"Sometimes" is not a way to resolve`, "SynthTime"},
-		"WrongAlias":          {`"7" is not the name of an alias`},
-		"LookupUnasked":       {"Lookup is for ResolveSynthTime"},
-		"Immutable":           {"IMMUTABLE", "leave ImageTagMutability out"},
-		"FirstRule":           {"priority 1", "begin with 2"},
-		"CodeSet":             {"Code is not to be set"},
-		"CurrentVersion":      {"AddAlias", "set Alias"},
-		"LookupMissing":       {"set Lookup"},
-		"LookupFailed":        {"set Lookup"},
-		"LookupAnywhere":      {"Env with Account and Region"},
-		"LookupElsewhere":     {"account 111122223333", "account 444455556666"},
-		"LookupOfAnother":     {"handoff bills", "handoff orders"},
-		"FromSecretRegistry":  {"a placeholder cannot need credentials"},
-		"PartMistakes":        {"missing.zip", "no zip file"},
+		"WithoutHandoff":          {"TASUKI_HANDOFF"},
+		"WrongHandoff":            {`"orders/" is not the name of a handoff`},
+		"WrongParameter":          {`"/aws/orders" is not a name that SSM accepts`},
+		"WrongPlaceholderTag":     {`"latest" is refused`},
+		"WrongResolve":            {`"Sometimes" is not a way to resolve`, "SynthTime"},
+		"WrongAlias":              {`"7" is not the name of an alias`},
+		"LookupUnasked":           {"Lookup is for ResolveSynthTime"},
+		"Immutable":               {"IMMUTABLE", "leave ImageTagMutability out"},
+		"FirstRule":               {"priority 1", "begin with 2"},
+		"CodeSet":                 {"Code is not to be set"},
+		"CurrentVersion":          {"AddAlias", "set Alias"},
+		"LookupMissing":           {"set Lookup"},
+		"LookupFailed":            {"set Lookup"},
+		"LookupAnywhere":          {"Env with Account and Region"},
+		"LookupElsewhere":         {"account 111122223333", "account 444455556666"},
+		"LookupOfAnother":         {"handoff bills", "handoff orders"},
+		"FromSecretRegistry":      {"a placeholder cannot need credentials"},
+		"PartMistakes":            {"missing.zip", "no zip file"},
+		"NoSource":                {"there is no Source", "ImageFromRegistry"},
+		"NoReference":             {"names no image in a registry"},
+		"WrongReference":          {`"https://docker.io/library/nginx" names no image in a registry`},
+		"NoTag":                   {"ImageFromEcr needs a repository"},
+		"NoObject":                {"ImageFromBucket needs a bucket"},
+		"NoDockerfile":            {"the image's source cannot be read", "missing/Dockerfile"},
+		"NoArchive":               {"the image's source cannot be read", "missing.tar"},
+		"DirectoryAsArchive":      {"is a directory"},
+		"WrongArchitecture":       {`"riscv" is not an architecture of Lambda`},
+		"WrongPeriod":             {"1.5 minutes", "whole minutes"},
+		"PeriodOfNoSchedule":      {"ReconcileEvery and NoSchedule"},
+		"SixFilters":              {"6 exclusion filters", "so give 4 at most"},
+		"SameHandoff":             {"another function of handoff orders"},
+		"TokenHandoff":            {"the Handoff is known at deploy time only", "give it as text"},
+		"TokenValue":              {"give TagParameter as text"},
+		"LateProvider":            {"there is a provider TasukiProvider already", "make yours before them"},
+		"ProviderElsewhere":       {"of region us-east-1", "the stack is for eu-west-1"},
+		"ProviderOfAnotherRegion": {"aws://111122223333/us-east-1", "aws://111122223333/eu-west-1"},
+		"RepositoryElsewhere":     {"the repository is in us-east-1", "the function in eu-west-1"},
+		"WrongProviders":          {`"tasuki" is not the ARN of a function`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			errors := assembly[name].errors
 			if !said(errors, parts...) {
 				t.Errorf("no mistake has %q: %q", parts, errors)
 			}
-			if name != "PartMistakes" && len(errors) != 1 {
+			if want := map[string]int{"PartMistakes": len(partMistakes) + 1, "WrongProviders": 4}[name]; len(errors) != max(want, 1) {
 				t.Errorf("there are %d mistakes: %q", len(errors), errors)
 			}
 			for _, sentence := range errors {
@@ -372,10 +392,132 @@ func TestMistakesAreSentences(t *testing.T) {
 			}
 		})
 	}
-	for _, parts := range [][]string{{"no Repository is given"}, {"no FunctionArn is given"}, {"Timeout is 3600 s", "900 s"}, {`"latest" is refused`}, {`"or ders" is not the name`}, {"the deployment has no Source"}, {"ForLambda needs an Architecture"}} {
+	for _, parts := range partMistakes {
 		if !said(assembly["PartMistakes"].errors, parts...) {
 			t.Errorf("no mistake has %q", parts)
 		}
+	}
+	for _, parts := range [][]string{{`"role/tasuki" is not the ARN of a role`}, {`"arn:aws:sns:eu-west-1:111122223333:tasuki" is not the ARN of a queue`}, {"Timeout is 0.5 s"}} {
+		if !said(assembly["WrongProviders"].errors, parts...) {
+			t.Errorf("no mistake has %q", parts)
+		}
+	}
+}
+
+// partMistakes are the parts of the sentences on the constructs of the stack
+// PartMistakes, in which two providers have the first.
+var partMistakes = [][]string{
+	{"missing.zip", "no zip file"}, {"no Repository is given"}, {"no FunctionArn is given"}, {"Timeout is 3600 s", "900 s"},
+	{`"latest" is refused`}, {`"or ders" is not the name`}, {"there is no Source"}, {"ForLambda needs an Architecture"},
+	{"MemorySize is 64 MB", "128"}, {`"riscv" is not an architecture`}, {`"hub" is not the ARN of a secret`}, {`"a b" is not an image tag`}, {"VpcSubnets", "Vpc, and none is given"},
+}
+
+// TestTokens: what is known at deploy time only is handed on to where it is needed.
+func TestTokens(t *testing.T) {
+	s := stack(t, "Tokens")
+	granted := asJSON(rendered(s.Resources[s.policyOf(t, "ordersImagePolicy")].Properties)) + asJSON(rendered(s.Resources[s.policyOf(t, "billsImagePolicy")].Properties))
+	for _, want := range []string{":parameter/ref-PlainName\"", ":parameter/ref/SlashedName\""} {
+		if !strings.Contains(granted, want) {
+			t.Errorf("the provider's policies do not name %s: %s", want, granted)
+		}
+	}
+	for _, id := range s.ids(customresource.TypeImage) {
+		name := map[bool]string{true: "ref-PlainName", false: "/ref/SlashedName"}[strings.HasPrefix(id, "orders")]
+		p := s.Resources[id].Properties
+		if got := text(p["TagParameter"]) + " " + text(p["PlaceholderTag"]); got != name+" ref-Tag" {
+			t.Errorf("%s has the parameter and the tag %s", id, got)
+		}
+	}
+	for _, id := range s.ids("AWS::Events::Rule") {
+		if event, _ := eventOf(t, s.Resources[id]); event.Trigger == customresource.TriggerParameter {
+			handoff, _, _ := strings.Cut(id, "ParameterRule")
+			name := map[string]string{"orders": "ref-PlainName", "bills": "/ref/SlashedName"}[handoff]
+			if pattern := asJSON(rendered(s.Resources[id].Properties["EventPattern"])); !strings.Contains(pattern, `"name":["`+name+`"]`) {
+				t.Errorf("%s waits for %s", id, pattern)
+			}
+			if contract := string(event.Contract); !strings.Contains(contract, `"alias":"ref-`+handoff+`Alias"`) || !strings.Contains(contract, `"tagParameter":"`+name+`"`) {
+				t.Errorf("the contract of %s is %s", handoff, contract)
+			}
+		}
+	}
+	if d := s.only(t, customresource.TypeDeployment).Properties; text(d["Tag"]) != "ref-Tag" || text(d["SourceSecret"]) != "ref-CredentialsArn" {
+		t.Errorf("the deployment is %v", d)
+	}
+}
+
+// TestAspects: boundaries, tags and removal policies that are put on a stack reach what
+// the constructs make, and hold nothing up.
+func TestAspects(t *testing.T) {
+	s := stack(t, "Aspects")
+	for _, id := range s.ids("AWS::IAM::Role") {
+		if !strings.Contains(asJSON(s.Resources[id].Properties["PermissionsBoundary"]), "PowerUserAccess") {
+			t.Errorf("role %s has no boundary", id)
+		}
+	}
+	function, f := s.function(t)
+	if was, _ := stack(t, "Default").function(t); function != was {
+		t.Errorf("the function's id is %s, and without aspects %s", function, was)
+	}
+	if !strings.Contains(asJSON(f.Properties["Tags"]), "team") {
+		t.Errorf("the function's tags are %v", f.Properties["Tags"])
+	}
+	held(t, s)
+}
+
+// TestFeatureFlags: a stack of a new CDK program, which has flags that old ones have not,
+// has the same functions and holds the same events.
+func TestFeatureFlags(t *testing.T) {
+	s, was := stack(t, "Flags"), stack(t, "Default")
+	if is, was := providerOf(t, s), providerOf(t, was); is != was {
+		t.Errorf("the provider's id is %s, and was %s", is, was)
+	}
+	is, _ := s.function(t)
+	if was, _ := was.function(t); is != was {
+		t.Errorf("the function's id is %s, and was %s", is, was)
+	}
+	held(t, s)
+}
+
+// held fails the test unless a stack's one event source mapping is held, and the
+// provider told of it and allowed to enable it.
+func held(t *testing.T, s *template) {
+	t.Helper()
+	id, mapping := s.onlyWithID(t, "AWS::Lambda::EventSourceMapping")
+	if mapping.Properties["Enabled"] != false {
+		t.Errorf("the mapping is enabled: %v", mapping.Properties["Enabled"])
+	}
+	told := false
+	for _, rule := range s.ids("AWS::Events::Rule") {
+		event, _ := eventOf(t, s.Resources[rule])
+		told = told || slices.Contains(event.EventSourceMappings, "ref-"+id)
+	}
+	if !told || !strings.Contains(asJSON(s.statements()), `"lambda:UpdateEventSourceMapping"`) {
+		t.Errorf("the provider is told of the mapping: %v", told)
+	}
+}
+
+// TestNestedStack: a function in a nested stack is of that stack, not of its parent.
+func TestNestedStack(t *testing.T) {
+	var nested *template
+	for name, s := range assembly {
+		if strings.HasPrefix(name, "Nested") && strings.HasSuffix(name, ".nested") {
+			nested = s
+		}
+	}
+	if nested == nil {
+		t.Fatal("there is no nested stack")
+	}
+	function, _ := nested.function(t)
+	image := nested.only(t, customresource.TypeImage)
+	if functions := asJSON(image.Properties["Functions"]); !strings.Contains(functions, function) {
+		t.Errorf("the image is for %s, want %s", functions, function)
+	}
+	var patterns []string
+	for _, id := range nested.ids("AWS::Events::Rule") {
+		patterns = append(patterns, asJSON(nested.Resources[id].Properties["EventPattern"]))
+	}
+	if all := strings.Join(patterns, ""); !strings.Contains(all, `"stack-id":[{"Ref":"AWS::StackId"}]`) {
+		t.Errorf("the rules wait for %s", all)
 	}
 }
 

@@ -35,7 +35,7 @@ func (f *ImageFunction) lookedUp(props *ImageFunctionProps, needs []constructs.I
 	return resolved{digest: digestOf(f.Provider.resource(f.scope, "Placeholder", customresource.TypePlaceholder, customresource.Placeholder{
 		Handoff:      f.names.handoff.String(),
 		Repository:   *f.Repository.RepositoryUri(),
-		Tag:          f.names.placeholderTag.String(),
+		Tag:          f.names.placeholderTag,
 		Source:       source,
 		Architecture: f.architecture,
 	}, needs))}

@@ -18,7 +18,7 @@ import (
 
 // providerCode returns the provider's program: the zip file that is given, else one that
 // is built now.
-func providerCode(at constructs.Construct, arch awslambda.Architecture, zip *string) awslambda.Code {
+func providerCode(at constructs.Construct, arch tasuki.Architecture, zip *string) awslambda.Code {
 	if zip != nil {
 		if info, err := os.Stat(*zip); err != nil || info.IsDir() || !strings.HasSuffix(*zip, ".zip") {
 			mistake(at, "the provider's Package %q is no zip file: give the path of one that has the program as bootstrap, or leave Package out to build it", *zip)
@@ -27,7 +27,7 @@ func providerCode(at constructs.Construct, arch awslambda.Architecture, zip *str
 		return awslambda.Code_FromAsset(zip, nil)
 	}
 	built, err := providerpackage.Build(context.Background(), providerpackage.Options{
-		GOARCH: tasuki.Architecture(*arch.Name()).OCI(),
+		GOARCH: arch.OCI(),
 	})
 	if err != nil {
 		mistake(at, "%v", err)

@@ -1,6 +1,8 @@
 package tasukicdk
 
 import (
+	"cmp"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
@@ -26,7 +28,7 @@ func (f *ImageFunction) placeholder(props *ImageFunctionProps, needs []construct
 // bindPlaceholder refuses a source that needs credentials: a placeholder is read once,
 // and needs none where it is an asset or public.
 func bindPlaceholder(at constructs.Construct, source ImageSource, arch tasuki.Architecture) boundSource {
-	bound := source.bind(at, arch)
+	bound := source.bindTo(at, arch)
 	if bound.secret != "" {
 		mistake(at, "a placeholder cannot need credentials: put the image into ECR with an ImageDeployment, or take a public one")
 		bound.Secret = ""
@@ -71,23 +73,11 @@ func NewPlaceholderImage(scope constructs.Construct, id *string, props *Placehol
 	constructs.NewConstruct_Override(p, scope, id)
 	repository := required(p, props.Repository)
 	if props.Handoff != "" {
-		if _, err := tasuki.ParseHandoffName(props.Handoff); err != nil {
-			mistake(p, "%v", err)
-		}
+		valid(p, props.Handoff, tasuki.ParseHandoffName)
 	}
-	tag := tasuki.DefaultPlaceholderTag
-	if props.Tag != "" {
-		given, err := tasuki.ParseTag(props.Tag)
-		if err != nil {
-			mistake(p, "%v", err)
-		} else {
-			tag = given
-		}
-	}
-	arch := tasuki.X86_64
-	if props.Architecture != nil {
-		arch = tasuki.Architecture(*props.Architecture.Name())
-	}
+	tag := cmp.Or(props.Tag, tasuki.DefaultPlaceholderTag.String())
+	valid(p, tag, tasuki.ParseTag)
+	arch := architectureOf(p, props.Architecture, tasuki.X86_64)
 	var bound boundSource
 	if props.Source != nil {
 		bound = bindPlaceholder(p, *props.Source, arch)
@@ -101,7 +91,7 @@ func NewPlaceholderImage(scope constructs.Construct, id *string, props *Placehol
 	p.resource = provider.resource(p, "Resource", customresource.TypePlaceholder, customresource.Placeholder{
 		Handoff:      props.Handoff,
 		Repository:   *repository.RepositoryUri(),
-		Tag:          tag.String(),
+		Tag:          tag,
 		Source:       bound.reference,
 		Architecture: string(arch),
 	}, needs)

@@ -1,6 +1,8 @@
 package tasukicdk
 
 import (
+	"strings"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
@@ -10,6 +12,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"github.com/tasuki-dev/tasuki"
 	"github.com/tasuki-dev/tasuki/customresource"
 )
 
@@ -24,6 +27,13 @@ const providerTimeout = 300
 
 // longestTimeout is what Lambda gives a function at most, in seconds.
 const longestTimeout = 900
+
+// providerMemory is the provider's memory in MB, of which Lambda has a range.
+const (
+	providerMemory = 512
+	leastMemory    = 128
+	mostMemory     = 10240
+)
 
 // answerReserve is how much longer than the provider CloudFormation waits, in seconds:
 // the provider must have answered that it ran out of time before CloudFormation gives up.
@@ -76,15 +86,13 @@ func NewProvider(scope constructs.Construct, id *string, props *ProviderProps) *
 	if props == nil {
 		props = &ProviderProps{}
 	}
-	p := &Provider{timeout: providerTimeout}
+	if made, there := scope.Node().TryFindChild(id).(*Provider); there {
+		mistake(made, "there is a provider %s already, which other constructs may have had made: make yours before them", *id)
+		return made
+	}
+	p := &Provider{}
 	constructs.NewConstruct_Override(p, scope, id)
-	if props.Timeout != nil {
-		p.timeout = *props.Timeout.ToSeconds(nil)
-	}
-	if p.timeout > longestTimeout {
-		mistake(p, "the provider's Timeout is %v s, and a Lambda function has %d s at most", p.timeout, longestTimeout)
-		p.timeout = longestTimeout
-	}
+	p.timeout = timeoutOf(p, props.Timeout)
 	logs := props.LogGroup
 	if logs == nil {
 		logs = awslogs.NewLogGroup(p, jsii.String("Log"), &awslogs.LogGroupProps{
@@ -104,31 +112,42 @@ func NewProvider(scope constructs.Construct, id *string, props *ProviderProps) *
 		p.Role = newProviderRole(p, props.Vpc != nil)
 	}
 	logs.GrantWrite(p.Role)
-	arch := props.Architecture
-	if arch == nil {
-		arch = awslambda.Architecture_ARM_64()
+	subnets, groups := props.VpcSubnets, props.SecurityGroups
+	if props.Vpc == nil && (subnets != nil || groups != nil) {
+		mistake(p, "VpcSubnets and SecurityGroups are those of a Vpc, and none is given")
+		subnets, groups = nil, nil
 	}
-	memory := props.MemorySize
-	if memory == nil {
-		memory = jsii.Number(512)
+	arch := architectureOf(p, props.Architecture, tasuki.ARM64)
+	memory := float64(providerMemory)
+	if props.MemorySize != nil {
+		memory = validNumber(p, "provider's MemorySize", "MB", *props.MemorySize, leastMemory, mostMemory)
 	}
 	p.Function = awslambda.NewFunction(p, jsii.String("Default"), &awslambda.FunctionProps{
 		Description:     jsii.String("Tasuki: resolves and reconciles the images of Lambda functions"),
 		Runtime:         awslambda.Runtime_PROVIDED_AL2023(),
 		Handler:         jsii.String("bootstrap"),
-		Architecture:    arch,
+		Architecture:    lambdaArchitecture(arch),
 		Code:            providerCode(p, arch, props.Package),
 		Timeout:         awscdk.Duration_Seconds(jsii.Number(p.timeout)),
-		MemorySize:      memory,
+		MemorySize:      jsii.Number(memory),
 		Role:            p.Role,
 		LogGroup:        logs,
 		DeadLetterQueue: p.DeadLetterQueue,
 		Vpc:             props.Vpc,
-		VpcSubnets:      props.VpcSubnets,
-		SecurityGroups:  props.SecurityGroups,
+		VpcSubnets:      subnets,
+		SecurityGroups:  groups,
 	})
 	p.allowRules()
 	return p
+}
+
+// timeoutOf returns a provider's timeout in seconds.
+func timeoutOf(at constructs.IConstruct, given awscdk.Duration) float64 {
+	if given == nil {
+		return providerTimeout
+	}
+	seconds := *given.ToSeconds(&awscdk.TimeConversionOptions{Integral: jsii.Bool(false)})
+	return validNumber(at, "provider's Timeout", "s", seconds, 1, longestTimeout)
 }
 
 // FunctionArn returns the ARN by which other stacks can name the provider in
@@ -180,33 +199,69 @@ type ProviderAttributes struct {
 
 // ProviderFromAttributes returns a provider that exists already.
 func ProviderFromAttributes(scope constructs.Construct, id *string, attributes *ProviderAttributes) *Provider {
-	p := &Provider{timeout: providerTimeout}
+	if attributes == nil {
+		attributes = &ProviderAttributes{}
+	}
+	p := &Provider{}
 	constructs.NewConstruct_Override(p, scope, id)
-	if attributes == nil || attributes.FunctionArn == "" {
+	p.timeout = timeoutOf(p, attributes.Timeout)
+	function := noProvider
+	switch {
+	case attributes.FunctionArn == "":
 		mistake(p, "no FunctionArn is given: say which function is the provider")
-		attributes = &ProviderAttributes{FunctionArn: "arn:aws:lambda:no-region-1:000000000000:function:no-provider"}
+	case p.isHere("a function", "lambda", attributes.FunctionArn):
+		function = attributes.FunctionArn
 	}
-	if attributes.Timeout != nil {
-		p.timeout = *attributes.Timeout.ToSeconds(nil)
-	}
-	p.Function = awslambda.Function_FromFunctionAttributes(p, jsii.String("Function"), &awslambda.FunctionAttributes{
-		FunctionArn: jsii.String(attributes.FunctionArn), SameEnvironment: jsii.Bool(true), SkipPermissions: jsii.Bool(true),
-	})
-	if attributes.RoleArn != "" {
+	p.Function = imported(p, "Function", function)
+	if attributes.RoleArn != "" && p.isHere("a role", "iam", attributes.RoleArn) {
 		p.Role = awsiam.Role_FromRoleArn(p, jsii.String("Role"), jsii.String(attributes.RoleArn), nil)
 	}
-	if attributes.DeadLetterQueueArn != "" {
+	if attributes.DeadLetterQueueArn != "" && p.isHere("a queue", "sqs", attributes.DeadLetterQueueArn) {
 		p.DeadLetterQueue = awssqs.Queue_FromQueueArn(p, jsii.String("DeadLetters"), jsii.String(attributes.DeadLetterQueueArn))
 	}
 	return p
 }
 
+// noProvider stands in for a provider's function in a template that is never deployed.
+const noProvider = "arn:aws:lambda:no-region-1:000000000000:function:no-provider"
+
+// imported returns a function that exists already, which is left to allow what invokes it.
+func imported(scope constructs.Construct, id, arn string) awslambda.IFunction {
+	return awslambda.Function_FromFunctionAttributes(scope, jsii.String(id), &awslambda.FunctionAttributes{
+		FunctionArn: jsii.String(arn), SameEnvironment: jsii.Bool(true), SkipPermissions: jsii.Bool(true),
+	})
+}
+
+// isHere reports whether an ARN is one of a service's, in the stack's account and region
+// as far as both are known.
+func (p *Provider) isHere(what, service, arn string) bool {
+	if !validARN(p, what, service, arn) {
+		return false
+	}
+	if unresolved(arn) {
+		return true
+	}
+	stack, parts := awscdk.Stack_Of(p), strings.Split(arn, ":")
+	for _, place := range []struct{ name, stacks, arns string }{{"region", *stack.Region(), parts[3]}, {"account", *stack.Account(), parts[4]}} {
+		if place.arns != "" && !unresolved(place.stacks) && place.arns != place.stacks {
+			mistake(p, "%s is of %s %s, but the stack is for %s: a provider serves its own account and region", arn, place.name, place.arns, place.stacks)
+			return false
+		}
+	}
+	return true
+}
+
 // providerFor returns the provider that is given, else the one that the stack shares.
 func providerFor(at constructs.Construct, given *Provider) *Provider {
-	if given != nil {
-		return given
-	}
 	stack := awscdk.Stack_Of(at)
+	if given != nil {
+		there, here := *awscdk.Stack_Of(given).Environment(), *stack.Environment()
+		if there == here {
+			return given
+		}
+		mistake(at, "the Provider is in the environment %s, but the stack is for %s: a provider serves its own account and region", there, here)
+		return &Provider{Function: imported(at, "NoProvider", noProvider), timeout: providerTimeout}
+	}
 	if shared, ok := stack.Node().TryFindChild(jsii.String(ProviderID)).(*Provider); ok {
 		return shared
 	}

@@ -113,8 +113,8 @@ func TestSharedProvider(t *testing.T) {
 }
 
 // TestProviderPolicies: every statement names resources of the stack or the handoff. Two
-// kinds cannot: logging in to ECR, and reading a function that nothing can name yet,
-// which has the stack's id as its condition.
+// kinds cannot: logging in to ECR, and what is about functions that nothing names yet or
+// any more, which has the stack's id as its condition.
 func TestProviderPolicies(t *testing.T) {
 	for name := range assembly {
 		s := assembly[name]
@@ -124,7 +124,7 @@ func TestProviderPolicies(t *testing.T) {
 					continue
 				}
 				actions := strings.Join(list(statement["Action"]), " ")
-				conditional := actions == "lambda:GetFunction" && strings.Contains(asJSON(statement["Condition"]), `"aws:ResourceTag/aws:cloudformation:stack-id":{"Ref":"AWS::StackId"}`)
+				conditional := actions == "lambda:DeleteAlias lambda:GetAlias lambda:GetFunction" && strings.Contains(asJSON(statement["Condition"]), `"aws:ResourceTag/aws:cloudformation:stack-id":{"Ref":"AWS::StackId"}`)
 				if actions != "ecr:GetAuthorizationToken" && !conditional {
 					t.Errorf("%s: %s is allowed on everything", name, actions)
 				}

@@ -15,6 +15,8 @@ const (
 	// sparedImages is how many protected images the first lifecycle rule keeps. A handoff
 	// has a few; the doctor takes 1000 for all.
 	sparedImages = 1000
+	// mostFilters is how many exclusions from a repository's immutability ECR takes.
+	mostFilters = 5
 )
 
 // repositoryFor returns the repository that is given, else one that keeps what was
@@ -23,6 +25,10 @@ func repositoryFor(scope constructs.Construct, props *ImageFunctionProps) awsecr
 	if props.Repository != nil {
 		if props.RepositoryProps != nil {
 			mistake(scope, "Repository and RepositoryProps are both set: give the repository, or the properties to make one with")
+		}
+		stack, region := awscdk.Stack_Of(scope), *props.Repository.Env().Region
+		if here := *stack.Region(); !unresolved(here) && !unresolved(region) && here != region {
+			mistake(scope, "the repository is in %s, and the function in %s: Lambda takes images of its own region only", region, here)
 		}
 		return props.Repository
 	}
@@ -56,6 +62,10 @@ func exclude(scope constructs.Construct, props *awsecr.RepositoryProps) {
 	switch props.ImageTagMutability {
 	case "", awsecr.TagMutability_IMMUTABLE_WITH_EXCLUSION:
 		props.ImageTagMutability = awsecr.TagMutability_IMMUTABLE_WITH_EXCLUSION
+		if len(given) >= mostFilters {
+			mistake(scope, "the repository has %d exclusion filters: ECR takes %d, and one is for the tags that protect released images, so give %d at most", len(given), mostFilters, mostFilters-1)
+			given = given[:mostFilters-1]
+		}
 		filters := append(slices.Clone(given), awsecr.ImageTagMutabilityExclusionFilter_Wildcard(jsii.String(protectedPrefix+"*")))
 		props.ImageTagMutabilityExclusionFilters = &filters
 	case awsecr.TagMutability_IMMUTABLE:

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -53,7 +54,7 @@ func (f *ImageFunction) addRules(props *ImageFunctionProps, needs []constructs.I
 		"source":      jsii.Strings("aws.ssm"),
 		"detail-type": jsii.Strings("Parameter Store Change"),
 		"detail": map[string]any{
-			"name":      jsii.Strings(f.names.tagParameter.String()),
+			"name":      jsii.Strings(f.names.tagParameter),
 			"operation": jsii.Strings("Create", "Update"),
 		},
 	}
@@ -70,17 +71,28 @@ func (f *ImageFunction) addRules(props *ImageFunctionProps, needs []constructs.I
 	if !props.NoSchedule {
 		rules = append(rules, f.addRule("ScheduleRule", customresource.TriggerSchedule, needs, &awsevents.CfnRuleProps{
 			Description:        jsii.String("Reconciles handoff " + f.names.handoff.String()),
-			ScheduleExpression: awsevents.Schedule_Rate(reconcilePeriod(props)).ExpressionString(),
+			ScheduleExpression: awsevents.Schedule_Rate(f.reconcilePeriod(props)).ExpressionString(),
 		}))
+	} else if props.ReconcileEvery != nil {
+		mistake(f.scope, "ReconcileEvery and NoSchedule are both set: give a period, or leave the schedule out")
 	}
 	return rules
 }
 
-func reconcilePeriod(props *ImageFunctionProps) awscdk.Duration {
-	if props.ReconcileEvery != nil {
+func (f *ImageFunction) reconcilePeriod(props *ImageFunctionProps) awscdk.Duration {
+	usual := awscdk.Duration_Minutes(jsii.Number(reconcileMinutes))
+	if props.ReconcileEvery == nil {
+		return usual
+	}
+	if *props.ReconcileEvery.IsUnresolved() {
 		return props.ReconcileEvery
 	}
-	return awscdk.Duration_Minutes(jsii.Number(reconcileMinutes))
+	minutes := *props.ReconcileEvery.ToMinutes(&awscdk.TimeConversionOptions{Integral: jsii.Bool(false)})
+	if minutes < 1 || minutes != math.Trunc(minutes) {
+		mistake(f.scope, "ReconcileEvery is %v minutes, and EventBridge's schedules have whole minutes, one at least", minutes)
+		return usual
+	}
+	return props.ReconcileEvery
 }
 
 func (f *ImageFunction) addRule(id string, trigger customresource.Trigger, needs []constructs.IDependable, props *awsevents.CfnRuleProps) rule {

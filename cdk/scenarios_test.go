@@ -135,6 +135,49 @@ func scenarios(dir string) map[string]func(awscdk.App, *string) {
 		provider := tasukicdk.NewProvider(awscdk.NewStack(app, jsii.String("Shared"), nil), jsii.String("Provider"), &tasukicdk.ProviderProps{Package: zip})
 		tasukicdk.NewImageFunction(awscdk.NewStack(app, id, nil), jsii.String("Orders"), &props{Handoff: "orders", Provider: provider, Alias: "live"})
 	}
+	in("Tokens", nil, func(stack awscdk.Stack) {
+		value := func(id string) *string { return awscdk.NewCfnParameter(stack, jsii.String(id), nil).ValueAsString() }
+		tag := value("Tag")
+		repository := awsecr.Repository_FromRepositoryName(stack, jsii.String("Existing"), value("Repository"))
+		other := tasukicdk.ProviderFromAttributes(stack, jsii.String("Other"), &tasukicdk.ProviderAttributes{
+			FunctionArn: *value("ProviderArn"), RoleArn: *value("RoleArn"), DeadLetterQueueArn: *value("QueueArn"),
+		})
+		for name, parameter := range map[string]*string{"orders": value("PlainName"), "bills": value("SlashedName")} {
+			tasukicdk.NewImageFunction(stack, jsii.String(name), &props{
+				Handoff: name, TagParameter: *parameter, PlaceholderTag: *tag, Alias: *value(name + "Alias"), Repository: repository, Provider: other,
+				DockerImageFunctionProps: awslambda.DockerImageFunctionProps{FunctionName: value(name + "Function")},
+			})
+		}
+		tasukicdk.NewImageDeployment(stack, jsii.String("Deployment"), &tasukicdk.ImageDeploymentProps{
+			Source: tasukicdk.ImageFromRegistry("docker.io/library/busybox:"+*tag, &tasukicdk.RegistryOptions{CredentialsSecretArn: *value("CredentialsArn")}), Repository: repository, Tag: *tag,
+		})
+		tasukicdk.NewPlaceholderImage(stack, jsii.String("Placeholder"), &tasukicdk.PlaceholderImageProps{Repository: repository, Tag: *tag})
+	})
+	in("Nested", nil, func(stack awscdk.Stack) {
+		nested := awscdk.NewNestedStack(stack, jsii.String("Inner"), nil)
+		provider := stack.Node().TryFindChild(jsii.String(tasukicdk.ProviderID)).(*tasukicdk.Provider)
+		tasukicdk.NewImageFunction(nested, jsii.String("Orders"), &props{Handoff: "orders", Alias: "live", Provider: provider})
+	})
+	// Aspects change what they find, also what the constructs have made for themselves.
+	in("Aspects", nil, func(stack awscdk.Stack) {
+		awsiam.PermissionsBoundary_Of(stack).Apply(awsiam.ManagedPolicy_FromAwsManagedPolicyName(jsii.String("PowerUserAccess")))
+		awscdk.Tags_Of(stack).Add(jsii.String("team"), jsii.String("orders"), nil)
+		awscdk.RemovalPolicies_Of(stack).Retain(nil)
+		f := tasukicdk.NewImageFunction(stack, jsii.String("Orders"), &props{Handoff: "orders", Alias: "live", HoldEvents: true})
+		f.Alias.AddEventSource(awslambdaeventsources.NewSqsEventSource(awssqs.NewQueue(stack, jsii.String("Queue"), nil), nil))
+	})
+	all["Flags"] = func(app awscdk.App, id *string) {
+		stack := awscdk.NewStack(app, id, nil)
+		for _, flag := range []string{
+			"aws-iam:minimizePolicies", "aws-lambda:createNewPoliciesWithAddToRolePolicy", "aws-lambda:useCdkManagedLogGroup",
+			"aws-lambda:recognizeLayerVersion", "core:enablePartitionLiterals", "core:aspectStabilization", "core:checkSecretUsage",
+		} {
+			stack.Node().SetContext(jsii.String("@aws-cdk/"+flag), true)
+		}
+		tasukicdk.NewProvider(stack, jsii.String(tasukicdk.ProviderID), &tasukicdk.ProviderProps{Package: zip})
+		f := tasukicdk.NewImageFunction(stack, jsii.String("Orders"), &props{Handoff: "orders", Alias: "live", HoldEvents: true})
+		f.Alias.AddEventSource(awslambdaeventsources.NewSqsEventSource(awssqs.NewQueue(stack, jsii.String("Queue"), nil), nil))
+	}
 	in("Two", nil, func(stack awscdk.Stack) {
 		tasukicdk.NewImageFunction(stack, jsii.String("Orders"), &props{Handoff: "orders"})
 		tasukicdk.NewImageFunction(stack, jsii.String("Bills"), &props{Handoff: "bills"})
@@ -173,7 +216,8 @@ func scenarios(dir string) map[string]func(awscdk.App, *string) {
 	})
 
 	lookup(in)
-	mistakes(with)
+	mistakes(with, dir)
+	misplaced(in, zip)
 	parts(in)
 	return all
 }
@@ -207,7 +251,28 @@ func lookup(in func(string, *awscdk.Environment, func(awscdk.Stack))) {
 }
 
 // mistakes defines stacks that 'cdk deploy' refuses.
-func mistakes(with func(string, props)) {
+func mistakes(with func(string, props), dir string) {
+	source := func(name string, source tasukicdk.ImageSource) {
+		with(name, props{Handoff: "orders", Placeholder: &source})
+	}
+	source("NoSource", tasukicdk.ImageSource{})
+	source("NoReference", tasukicdk.ImageFromRegistry("", nil))
+	source("WrongReference", tasukicdk.ImageFromRegistry("https://docker.io/library/nginx", nil))
+	source("NoTag", tasukicdk.ImageFromEcr(nil, nil))
+	source("NoObject", tasukicdk.ImageFromBucket(nil, nil))
+	source("NoDockerfile", tasukicdk.ImageFromDirectory(filepath.Join(dir, "missing"), nil))
+	source("NoArchive", tasukicdk.ImageFromArchive(filepath.Join(dir, "missing.tar")))
+	source("DirectoryAsArchive", tasukicdk.ImageFromArchive(dir))
+	with("WrongArchitecture", props{Handoff: "orders", DockerImageFunctionProps: awslambda.DockerImageFunctionProps{
+		Architecture: awslambda.Architecture_Custom(jsii.String("riscv"), nil),
+	}})
+	with("WrongPeriod", props{Handoff: "orders", ReconcileEvery: awscdk.Duration_Seconds(jsii.Number(90))})
+	with("PeriodOfNoSchedule", props{Handoff: "orders", ReconcileEvery: awscdk.Duration_Minutes(jsii.Number(5)), NoSchedule: true})
+	filters := make([]awsecr.ImageTagMutabilityExclusionFilter, 6)
+	for i := range filters {
+		filters[i] = awsecr.ImageTagMutabilityExclusionFilter_Wildcard(jsii.String(string(rune('a'+i)) + "*"))
+	}
+	with("SixFilters", props{Handoff: "orders", RepositoryProps: &awsecr.RepositoryProps{ImageTagMutabilityExclusionFilters: &filters}})
 	with("WithoutHandoff", props{})
 	with("WrongHandoff", props{Handoff: "orders/"})
 	with("WrongParameter", props{Handoff: "orders", TagParameter: "/aws/orders"})
@@ -222,6 +287,57 @@ func mistakes(with func(string, props)) {
 	with("CodeSet", props{Handoff: "orders", DockerImageFunctionProps: awslambda.DockerImageFunctionProps{
 		Code: awslambda.DockerImageCode_FromImageAsset(jsii.String("."), nil),
 	}})
+}
+
+// misplaced defines stacks whose constructs do not go together.
+func misplaced(in func(string, *awscdk.Environment, func(awscdk.Stack)), zip *string) {
+	in("SameHandoff", nil, func(stack awscdk.Stack) {
+		tasukicdk.NewImageFunction(stack, jsii.String("Orders"), &props{Handoff: "orders"})
+		inner := awscdk.NewNestedStack(stack, jsii.String("Inner"), nil)
+		provider := stack.Node().TryFindChild(jsii.String(tasukicdk.ProviderID)).(*tasukicdk.Provider)
+		tasukicdk.NewImageFunction(inner, jsii.String("Again"), &props{Handoff: "orders", Provider: provider})
+	})
+	in("TokenHandoff", nil, func(stack awscdk.Stack) {
+		name := awscdk.NewCfnParameter(stack, jsii.String("Name"), nil).ValueAsString()
+		awscdk.NewCfnOutput(stack, jsii.String("Out"), &awscdk.CfnOutputProps{Value: name})
+		tasukicdk.NewImageFunction(stack, jsii.String("Orders"), &props{Handoff: *name})
+	})
+	in("TokenValue", nil, func(stack awscdk.Stack) {
+		name := awscdk.NewCfnParameter(stack, jsii.String("Name"), nil).ValueAsString()
+		tag := tasukicdk.NewSharedTag(stack, jsii.String("Tag"), &tasukicdk.SharedTagProps{Handoff: "orders", TagParameter: *name})
+		awscdk.NewCfnOutput(stack, jsii.String("Out"), &awscdk.CfnOutputProps{Value: tag.Value()})
+		awscdk.NewCfnOutput(stack, jsii.String("NameOut"), &awscdk.CfnOutputProps{Value: tag.ParameterName()})
+	})
+	in("LateProvider", nil, func(stack awscdk.Stack) {
+		tasukicdk.NewImageFunction(stack, jsii.String("Orders"), &props{Handoff: "orders"})
+		tasukicdk.NewProvider(stack, jsii.String(tasukicdk.ProviderID), nil)
+	})
+	here := &awscdk.Environment{Account: jsii.String(account), Region: jsii.String(region)}
+	in("ProviderElsewhere", here, func(stack awscdk.Stack) {
+		other := tasukicdk.ProviderFromAttributes(stack, jsii.String("Other"), &tasukicdk.ProviderAttributes{
+			FunctionArn: "arn:aws:lambda:us-east-1:111122223333:function:tasuki",
+		})
+		tasukicdk.NewImageFunction(stack, jsii.String("Orders"), &props{Handoff: "orders", Provider: other})
+	})
+	in("ProviderOfAnotherRegion", here, func(stack awscdk.Stack) {
+		there := awscdk.NewStack(stack.Node().Scope().(awscdk.App), jsii.String("AnotherRegion"), &awscdk.StackProps{Env: &awscdk.Environment{Account: jsii.String(account), Region: jsii.String("us-east-1")}})
+		other := tasukicdk.NewProvider(there, jsii.String("Other"), &tasukicdk.ProviderProps{Package: zip})
+		tasukicdk.NewImageFunction(stack, jsii.String("Orders"), &props{Handoff: "orders", Provider: other})
+	})
+	in("RepositoryElsewhere", here, func(stack awscdk.Stack) {
+		repository := awsecr.Repository_FromRepositoryArn(stack, jsii.String("Existing"), jsii.String("arn:aws:ecr:us-east-1:111122223333:repository/orders"))
+		tasukicdk.NewImageFunction(stack, jsii.String("Orders"), &props{Handoff: "orders", Repository: repository})
+	})
+	in("WrongProviders", nil, func(stack awscdk.Stack) {
+		for id, attributes := range map[string]*tasukicdk.ProviderAttributes{
+			"Function": {FunctionArn: "tasuki"},
+			"Role":     {FunctionArn: "arn:aws:lambda:eu-west-1:111122223333:function:tasuki", RoleArn: "role/tasuki"},
+			"Queue":    {FunctionArn: "arn:aws:lambda:eu-west-1:111122223333:function:tasuki", DeadLetterQueueArn: "arn:aws:sns:eu-west-1:111122223333:tasuki"},
+			"Timeout":  {FunctionArn: "arn:aws:lambda:eu-west-1:111122223333:function:tasuki", Timeout: awscdk.Duration_Millis(jsii.Number(500))},
+		} {
+			tasukicdk.ProviderFromAttributes(stack, jsii.String(id), attributes)
+		}
+	})
 }
 
 // parts defines stacks of the other constructs.
@@ -266,6 +382,13 @@ func parts(in func(string, *awscdk.Environment, func(awscdk.Stack))) {
 		tasukicdk.NewImageDeployment(stack, jsii.String("Deployment"), &tasukicdk.ImageDeploymentProps{Repository: repository, ForLambda: true})
 		tasukicdk.NewProvider(stack, jsii.String("Own"), &tasukicdk.ProviderProps{
 			Package: jsii.String("missing.zip"), Timeout: awscdk.Duration_Hours(jsii.Number(1)),
+		})
+		tasukicdk.NewProvider(stack, jsii.String("Small"), &tasukicdk.ProviderProps{
+			Package: jsii.String("missing.zip"), MemorySize: jsii.Number(64), Architecture: awslambda.Architecture_Custom(jsii.String("riscv"), nil),
+			VpcSubnets: &awsec2.SubnetSelection{SubnetType: awsec2.SubnetType_PUBLIC},
+		})
+		tasukicdk.NewImageDeployment(stack, jsii.String("Wrong"), &tasukicdk.ImageDeploymentProps{
+			Source: tasukicdk.ImageFromRegistry("docker.io/library/nginx:1.29", &tasukicdk.RegistryOptions{CredentialsSecretArn: "hub"}), Repository: repository, Tag: "a b",
 		})
 		tasukicdk.NewPlaceholderImage(stack, jsii.String("Nowhere"), nil)
 		tasukicdk.ProviderFromAttributes(stack, jsii.String("None"), nil)

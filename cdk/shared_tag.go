@@ -43,7 +43,7 @@ func newSharedTag(scope constructs.Construct, id *string) *SharedTag {
 }
 
 // ParameterName returns the parameter's name.
-func (t *SharedTag) ParameterName() *string { return jsii.String(t.names.tagParameter.String()) }
+func (t *SharedTag) ParameterName() *string { return jsii.String(t.names.tagParameter) }
 
 // ParameterArn returns the parameter's ARN.
 func (t *SharedTag) ParameterArn() *string {
@@ -53,6 +53,10 @@ func (t *SharedTag) ParameterArn() *string {
 // Value returns the tag as it stands when the stack is deployed, which CloudFormation
 // reads. The parameter must exist by then, and a tag that is not in ECR fails the deploy.
 func (t *SharedTag) Value() *string {
+	if unresolved(t.names.tagParameter) {
+		mistake(t, "CloudFormation reads the parameter's value only by a name that the template has: give TagParameter as text")
+		return jsii.String("mistake")
+	}
 	return awsssm.StringParameter_ValueForStringParameter(t, t.ParameterName(), nil)
 }
 

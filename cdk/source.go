@@ -2,7 +2,9 @@ package tasukicdk
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
+	"unicode"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecrassets"
@@ -19,6 +21,15 @@ import (
 // with Image.
 type ImageSource struct {
 	bind func(scope constructs.Construct, arch tasuki.Architecture) boundSource
+}
+
+// bindTo binds the source to where it is used.
+func (s ImageSource) bindTo(scope constructs.Construct, arch tasuki.Architecture) boundSource {
+	if s.bind == nil {
+		mistake(scope, "there is no Source: make one with ImageFromRegistry, ImageFromEcr, ImageFromDirectory, ImageFromArchive or ImageFromBucket")
+		return boundSource{}
+	}
+	return s.bind(scope, arch)
 }
 
 // boundSource is a source in the words of the provider, and what it needs for it.
@@ -39,9 +50,13 @@ type RegistryOptions struct {
 // ImageFromRegistry is an image in a registry, as in "docker.io/library/nginx:1.29" or
 // "public.ecr.aws/lambda/provided:al2023". It is read at deploy time.
 func ImageFromRegistry(reference string, options *RegistryOptions) ImageSource {
-	return ImageSource{func(constructs.Construct, tasuki.Architecture) boundSource {
-		bound := boundSource{reference: "docker://" + strings.TrimPrefix(reference, "docker://")}
-		if options != nil {
+	return ImageSource{func(scope constructs.Construct, _ tasuki.Architecture) boundSource {
+		name := strings.TrimPrefix(reference, "docker://")
+		if name == "" || !unresolved(name) && (strings.Contains(name, "://") || strings.ContainsFunc(name, unicode.IsSpace)) {
+			mistake(scope, "%q names no image in a registry: give one as in docker.io/library/nginx:1.29", reference)
+		}
+		bound := boundSource{reference: "docker://" + name}
+		if options != nil && options.CredentialsSecretArn != "" && validARN(scope, "a secret", "secretsmanager", options.CredentialsSecretArn) {
 			bound.secret = options.CredentialsSecretArn
 			bound.Secret = options.CredentialsSecretArn
 		}
@@ -52,7 +67,11 @@ func ImageFromRegistry(reference string, options *RegistryOptions) ImageSource {
 // ImageFromEcr is an image in an ECR repository of the same account, by its tag or its
 // digest (sha256:…).
 func ImageFromEcr(repository awsecr.IRepository, tagOrDigest *string) ImageSource {
-	return ImageSource{func(constructs.Construct, tasuki.Architecture) boundSource {
+	return ImageSource{func(scope constructs.Construct, _ tasuki.Architecture) boundSource {
+		if repository == nil || tagOrDigest == nil {
+			mistake(scope, "ImageFromEcr needs a repository, and a tag or a digest")
+			return boundSource{}
+		}
 		return boundSource{
 			reference:           "docker://" + *repository.RepositoryUriForTagOrDigest(tagOrDigest),
 			DeploymentResources: policy.DeploymentResources{Source: *repository.RepositoryArn()},
@@ -68,6 +87,13 @@ func ImageFromDirectory(directory string, options *awsecrassets.DockerImageAsset
 		props := awsecrassets.DockerImageAssetProps{Directory: jsii.String(directory)}
 		if options != nil {
 			props = withOptions(directory, *options)
+		}
+		dockerfile := filepath.Join(directory, "Dockerfile")
+		if props.File != nil {
+			dockerfile = filepath.Join(directory, *props.File)
+		}
+		if !isFile(scope, dockerfile) {
+			return boundSource{}
 		}
 		if props.Platform == nil && arch != "" {
 			props.Platform = awsecrassets.Platform_Custom(jsii.String("linux/" + arch.OCI()))
@@ -96,6 +122,9 @@ func withOptions(directory string, o awsecrassets.DockerImageAssetOptions) awsec
 // made, and needs no Docker.
 func ImageFromArchive(path string) ImageSource {
 	return ImageSource{func(scope constructs.Construct, _ tasuki.Architecture) boundSource {
+		if !isFile(scope, path) {
+			return boundSource{}
+		}
 		asset := awss3assets.NewAsset(scope, jsii.String("Archive"), &awss3assets.AssetProps{Path: jsii.String(path)})
 		return inBucket(asset.Bucket(), *asset.S3ObjectKey())
 	}}
@@ -103,7 +132,13 @@ func ImageFromArchive(path string) ImageSource {
 
 // ImageFromBucket is an archive like that of [ImageFromArchive] which is in S3 already.
 func ImageFromBucket(bucket awss3.IBucket, key *string) ImageSource {
-	return ImageSource{func(constructs.Construct, tasuki.Architecture) boundSource { return inBucket(bucket, *key) }}
+	return ImageSource{func(scope constructs.Construct, _ tasuki.Architecture) boundSource {
+		if bucket == nil || key == nil {
+			mistake(scope, "ImageFromBucket needs a bucket and a key")
+			return boundSource{}
+		}
+		return inBucket(bucket, *key)
+	}}
 }
 
 func inBucket(bucket awss3.IBucket, key string) boundSource {

@@ -16,6 +16,9 @@ type Image struct {
 	Nonce string `json:",omitempty"`
 }
 
+// PropertyNonce is the one property whose change says nothing of what a resource is about.
+const PropertyNonce = "Nonce"
+
 // ImageFunction is a function of the same stack that is to run the image. It is named
 // by its logical id, as plain text: a reference would be a cycle.
 type ImageFunction struct {

@@ -19,7 +19,8 @@ type Reconcile struct {
 type Trigger string
 
 // The triggers. A schedule leaves event source mappings as they are: somebody on call
-// may have disabled one. A stack's event publishes the functions' versions again,
+// may have disabled one. It leaves a stack alone that is being changed, too: the end of
+// that is a trigger. A stack's event publishes the functions' versions again,
 // because their configuration may have changed.
 const (
 	TriggerStack     Trigger = "stack"     // the stack has come to an end of an operation

@@ -161,7 +161,7 @@ func TestDocument(t *testing.T) {
 		t.Fatalf("the document is %s", b)
 	}
 	s := back.Statement[0]
-	if s.Effect != "Allow" || s.Sid != "FunctionsOfStack" || !slices.Equal(s.Action, []string{"lambda:GetFunction"}) || !slices.Equal(s.Resource, []string{"*"}) ||
+	if s.Effect != "Allow" || s.Sid != "FunctionsOfStack" || !slices.Equal(s.Action, []string{"lambda:DeleteAlias", "lambda:GetAlias", "lambda:GetFunction"}) || !slices.Equal(s.Resource, []string{"*"}) ||
 		s.Condition["StringEquals"]["aws:ResourceTag/aws:cloudformation:stack-id"] != "arn:aws:cloudformation:eu-west-1:111122223333:stack/<&>/1" {
 		t.Errorf("the statement is %+v", s)
 	}

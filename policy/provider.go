@@ -23,14 +23,17 @@ func Provider(r Resources, o ProviderOptions) []Statement {
 	return Merge(g.statements)
 }
 
-// Adoption allows the provider function to read the functions of a stack before a
-// policy that waits for them can name them: a function whose image is being resolved may
-// run already. The resource is every function, the condition the tag that CloudFormation
-// puts on its own. Functions whose ARNs are known beforehand are named: of one that there
-// is not there are no tags, and nobody else would be told that it is missing.
+// Adoption allows the provider function what it needs on functions of a stack that no
+// policy names. It reads one before the policy that waits for it can name it, because a
+// function whose image is being resolved may run already. And it deletes the alias of
+// one that was replaced or is to have none any more, because CloudFormation asks for that
+// after it has changed the policy. The resource is every function, the condition the tag
+// that CloudFormation puts on its own. Functions whose ARNs are known beforehand are
+// named: of one that there is not there are no tags, and nobody else would be told that
+// it is missing.
 func Adoption(stack string, named ...string) []Statement {
 	g := grants{statements: []Statement{{
-		Sid: "FunctionsOfStack", Actions: []string{"lambda:GetFunction"}, Resources: []string{"*"},
+		Sid: "FunctionsOfStack", Actions: []string{"lambda:DeleteAlias", "lambda:GetAlias", "lambda:GetFunction"}, Resources: []string{"*"},
 		Conditions: map[string]map[string]string{"StringEquals": {"aws:ResourceTag/aws:cloudformation:stack-id": stack}},
 	}}}
 	g.on("Functions", named, "lambda:GetFunction")

@@ -62,7 +62,7 @@ func functionColumns() []column {
 		{"a handoff", policy.Provider(plain, policy.ProviderOptions{Stack: "stack"}), []reason{
 			{text: "alias", statements: policy.Provider(aliased, policy.ProviderOptions{})},
 			{text: "held events", statements: policy.Provider(plain, policy.ProviderOptions{Mappings: []string{"mapping"}})},
-			{text: "before the function exists", statements: policy.Adoption("stack")},
+			{text: "functions that nothing names", statements: policy.Adoption("stack")},
 		}},
 		{"an image deployment", deploying(policy.DeploymentResources{Stack: "stack"}), []reason{
 			{text: "from ECR", statements: deploying(policy.DeploymentResources{Source: "source"})},

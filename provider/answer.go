@@ -74,7 +74,7 @@ func shorten(text string, n int) string {
 }
 
 // amazonS3 matches the hosts of S3's buckets, in the forms that AWS has given them.
-var amazonS3 = regexp.MustCompile(`^(?:[a-z0-9.-]+\.)?s3(?:[.-](?:dualstack\.)?[a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?$`)
+var amazonS3 = regexp.MustCompile(`^(?:[a-z0-9.-]+\.)?s3(?:[.-](?:dualstack\.)?[a-z0-9-]+)?\.amazonaws\.(?:com(?:\.cn)?|eu)$`)
 
 // answerer sends answers to where CloudFormation wants them.
 type answerer struct {

@@ -204,17 +204,18 @@ func (h *Handler) handle(ctx context.Context, r request) (result, error) {
 	return h.onceAllowed(ctx, r, put)
 }
 
-// patience is how long a resource that is being created waits for its permissions.
-// CloudFormation calls for it as soon as it has made them, and IAM makes them known
-// everywhere some seconds later, without saying when.
+// patience is how long a resource waits for permissions that may be new. CloudFormation
+// calls for it as soon as it has made them, and IAM makes them known everywhere some
+// seconds later, without saying when.
 const patience = 30 * time.Second
 
-// onceAllowed does what put does, again for a while where a new resource is denied.
+// onceAllowed does what put does, again for a while where it is denied what may have been
+// allowed just now: to a new resource, and to one that is about other resources than before.
 func (h *Handler) onceAllowed(ctx context.Context, r request, put func(context.Context, request) (result, error)) (result, error) {
 	began := time.Now()
 	for pause := time.Second; ; pause = min(2*pause, 5*time.Second) {
 		res, err := put(ctx, r)
-		if r.RequestType != create || !errors.Is(err, tasuki.ErrDenied) || time.Since(began) >= patience {
+		if !r.aboutOthers() || !errors.Is(err, tasuki.ErrDenied) || time.Since(began) >= patience {
 			return res, err
 		}
 		h.Log.Warn("trying again, because new permissions take a while: "+explain(err), "stack", r.StackID, "resource", r.LogicalResourceID)

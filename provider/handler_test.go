@@ -233,6 +233,7 @@ func TestAnswersGoToAmazonS3Only(t *testing.T) {
 		"https://cloudformation-custom-resource-response-euwest1.s3.eu-west-1.amazonaws.com/x": true,
 		"https://cloudformation-custom-resource-response-euwest1.s3-eu-west-1.amazonaws.com/x": true,
 		"https://s3.cn-north-1.amazonaws.com.cn/bucket/x":                                      true,
+		"https://bucket.s3.eusc-de-east-1.amazonaws.eu/x":                                      true,
 		"https://bucket.s3.dualstack.eu-west-1.amazonaws.com/x":                                true,
 		"https://bucket.s3.eu-west-1.amazonaws.com:443/x":                                      true,
 		"http://127.0.0.1:4566/cloudformation-custom-resource-response/x":                      true,

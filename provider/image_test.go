@@ -423,16 +423,24 @@ func TestPermissionsTakeAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRelay(t)
 		digest := r.release("v1", tasuki.ARM64)
-		began := time.Now()
-		r.Before = func(operation, _ string) error {
-			if operation == "ReadTag" && time.Since(began) < 10*time.Second {
-				return failure(tasuki.ErrDenied)
+		deniedForAWhile := func() {
+			began := time.Now()
+			r.Before = func(operation, _ string) error {
+				if operation == "ReadTag" && time.Since(began) < 10*time.Second {
+					return failure(tasuki.ErrDenied)
+				}
+				return nil
 			}
-			return nil
 		}
+		deniedForAWhile()
 		r.wantSuccess(r.ask(create, customresource.TypeImage, "", imageProperties()), digest, tasuki.OriginParameter)
+		// An update to another parameter is preceded by one of the policy.
+		deniedForAWhile()
+		r.before = map[string]any{"TagParameter": "another"}
+		r.wantSuccess(r.ask(update, customresource.TypeImage, "tasuki-image/orders", imageProperties()), digest, tasuki.OriginParameter)
+		r.before = nil
 		r.failing("ReadTag", tasuki.ErrDenied)
-		began = time.Now()
+		began := time.Now()
 		r.wantFailed(r.ask(create, customresource.TypeImage, "", imageProperties()), "access denied")
 		if took := time.Since(began); took < patience || took > patience+10*time.Second {
 			t.Errorf("what stays denied was denied after %v", took)

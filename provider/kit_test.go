@@ -128,6 +128,7 @@ type relay struct {
 
 	mu      sync.Mutex
 	answers []answer
+	before  map[string]any                              // properties of the resource before an update, where it changes more than a nonce
 	sendTo  func(*http.Request) (*http.Response, error) // nil takes every answer
 }
 
@@ -255,6 +256,12 @@ func (r *relay) askWithin(ctx context.Context, requestType, resourceType, physic
 	}
 	if physicalID != "" {
 		event["PhysicalResourceId"] = physicalID
+	}
+	if requestType == update {
+		old := maps.Clone(all)
+		old[customresource.PropertyNonce] = "before"
+		maps.Copy(old, r.before)
+		event["OldResourceProperties"] = old
 	}
 	before := len(r.answers)
 	if err := r.send(ctx, event); err != nil {

@@ -196,8 +196,24 @@ func TestAdoption(t *testing.T) { // S24
 	}
 }
 
+// TestTheAliasOfAReplacedFunction is deleted after the policy has been changed to name the
+// function's successor.
+func TestTheAliasOfAReplacedFunction(t *testing.T) {
+	w := newWorld(t, 60)
+	w.create(tasuki.ImageURI{Repository: w.handoff.Repository, Ref: tasuki.ByDigest(w.register("v1", machine()))}.String())
+	alias := w.ask("alias.json", create, "")
+	w.allow(ofAHandoff("successor"))
+	w.stack("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
+	if a := w.ask("alias.json", remove, alias.PhysicalResourceID); a.Status != success {
+		t.Errorf("answered %s", a)
+	}
+	if n := w.server.Calls().Count("lambda:DeleteAlias"); n != 1 {
+		t.Errorf("DeleteAlias was called %d times, want once", n)
+	}
+}
+
 func TestSilenceIsAnsweredInTime(t *testing.T) {
-	w := newWorld(t, 4)
+	w := newWorld(t, 8)
 	w.server.Faults().Add(fault.Rule{Operation: "ssm:GetParameter*", Kind: fault.Timeout})
 	silent := w.event("image.json", map[string]string{"RequestType": create})
 	w.refused(w.askEvent(silent), "ran out of time")

@@ -41,12 +41,12 @@ func (h *Handler) reconcile(ctx context.Context, e customresource.Reconcile) (st
 	if err != nil {
 		return "", err
 	}
-	gone, err := h.settle(ctx, contract.StackID)
+	idle, err := h.settle(ctx, contract.StackID, e.Trigger)
 	if err != nil {
 		return "", err
 	}
-	if gone != "" {
-		return gone, nil
+	if idle != "" {
+		return idle, nil
 	}
 	if contract.Functions, err = h.existing(ctx, contract.Functions); err != nil {
 		return "", err
@@ -73,8 +73,9 @@ func (h *Handler) reconcile(ctx context.Context, e customresource.Reconcile) (st
 }
 
 // settle waits until nothing is being done to a stack; "" is none. It says why where
-// there is nothing left to reconcile.
-func (h *Handler) settle(ctx context.Context, stack string) (gone string, err error) {
+// there is nothing to reconcile: the stack is gone, or the schedule has met one that is
+// being changed, whose end asks again.
+func (h *Handler) settle(ctx context.Context, stack string, trigger customresource.Trigger) (idle string, err error) {
 	if stack == "" {
 		return "", nil
 	}
@@ -89,6 +90,8 @@ func (h *Handler) settle(ctx context.Context, stack string) (gone string, err er
 			return "nothing to do: the stack is " + status, nil
 		case !strings.HasSuffix(status, "_IN_PROGRESS"):
 			return "", nil
+		case trigger == customresource.TriggerSchedule:
+			return "nothing to do yet: the stack is " + status, nil
 		}
 		if err := wait(ctx, between); err != nil {
 			return "", fmt.Errorf("the stack is still %s: %w", status, err)

@@ -100,6 +100,29 @@ func TestReconcile(t *testing.T) {
 	}
 }
 
+// TestTheScheduleLeavesABusyStackAlone: the end of what is being done to it asks again, and
+// a schedule that fails through a long update fills the dead-letter queue.
+func TestTheScheduleLeavesABusyStackAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRelay(t)
+		r.create(r.release("v1", tasuki.ARM64), tasuki.ARM64)
+		r.release("v2", tasuki.ARM64)
+		for _, status := range []string{"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS"} {
+			r.stacks.status = status
+			began := time.Now()
+			ctx, cancel := contextWithin(t, 5*time.Minute)
+			err := r.send(ctx, r.event(customresource.TriggerSchedule))
+			cancel()
+			if took := time.Since(began); err != nil || took > 0 {
+				t.Errorf("%s: %v, after %v", status, err, took)
+			}
+			if got, want := r.runs(), memoryDigest(tasuki.ARM64, "v1", nil); got != want {
+				t.Errorf("%s: the function runs %s, want %s", status, got, want)
+			}
+		}
+	})
+}
+
 func TestAStacksEventPublishesTheConfiguration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRelay(t)

@@ -29,6 +29,10 @@ const peerPackage = "cdk-ecr-deployment@4.2.65"
 func main() {
 	runs := flag.Int("runs", 7, "how often each function is started; the median counts")
 	flag.Parse()
+	if *runs < 1 {
+		fmt.Fprintln(os.Stderr, "bench: -runs has to be 1 at least")
+		os.Exit(2)
+	}
 	if err := run(context.Background(), *runs); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)

@@ -131,7 +131,7 @@ func (p *place) copyEvent(name string) map[string]any {
 // call is one event on its way.
 type call struct {
 	event map[string]any
-	given time.Time
+	given chan time.Time // holds one, from when the function has taken the event
 }
 
 // measure starts a function, and gives it two events.
@@ -151,7 +151,7 @@ func (p *place) measure(ctx context.Context, f function, run int) (figure, error
 		} {
 			event[name] = value
 		}
-		all = append(all, &call{event: event})
+		all = append(all, &call{event: event, given: make(chan time.Time, 1)})
 	}
 	c := exec.CommandContext(ctx, f.bootstrap)
 	c.Env = append(os.Environ(), "AWS_LAMBDA_RUNTIME_API="+strings.TrimPrefix(front.URL, "http://"), "CONTAINERS_REGISTRIES_CONF="+p.trust,
@@ -178,7 +178,7 @@ func (p *place) measure(ctx context.Context, f function, run int) (figure, error
 		if n == 0 {
 			got.first = time.Since(started)
 		} else {
-			got.warm = time.Since(next.given)
+			got.warm = time.Since(<-next.given)
 		}
 	}
 	front.CloseClientConnections()
@@ -208,7 +208,7 @@ func (p *place) front(calls <-chan *call, answers chan<- []byte) *httptest.Serve
 				mu.Unlock()
 				w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(time.Now().Add(time.Minute).UnixMilli()))
 				w.Header().Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:000000000000:function:bench")
-				next.given = time.Now()
+				next.given <- time.Now()
 				_ = json.NewEncoder(w).Encode(next.event) // a function that has gone away is noticed by its answer
 			case <-r.Context().Done():
 			}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/tasuki-dev/tasuki"
 	"github.com/tasuki-dev/tasuki/awsbackend"
@@ -114,11 +113,7 @@ func (o Options) repository(ctx context.Context, aws *awsbackend.Backend, handof
 	if !errors.Is(err, tasuki.ErrMissing) {
 		return repository, explain(err)
 	}
-	suffix := "amazonaws.com"
-	if strings.HasPrefix(o.Region, "cn-") {
-		suffix += ".cn"
-	}
-	return tasuki.ParseRepository(fmt.Sprintf("%s.dkr.ecr.%s.%s/%s", o.Account, o.Region, suffix, name))
+	return tasuki.ParseRepository(fmt.Sprintf("%s.dkr.ecr.%s.%s/%s", o.Account, o.Region, tasuki.RegionDomain(o.Region), name))
 }
 
 // images takes a repository that there is not for one without images: before the first

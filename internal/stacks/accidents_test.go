@@ -139,6 +139,7 @@ func TestFunctionReplaced(t *testing.T) {
 			w.deliver(1)
 		})
 		w.runs("v2")
+		w.allowed()
 	})
 }
 

@@ -23,24 +23,14 @@ import (
 // that is rolled back, in both ways in which a deploy gets its image.
 func TestReleaseDuringDeploy(t *testing.T) {
 	t.Parallel()
-	for _, family := range []string{"", "Every"} {
-		name := family + "Configured"
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			both(t, func(w *world) {
-				base := family
-				if base == "" {
-					base = "Base"
-				}
-				w.released(base, "v0")
-				n := w.releaseAtEachStep(0, family+"Failing", family+"Failing", "UPDATE_ROLLBACK_COMPLETE")
-				w.releaseAtEachStep(n, name, base, "UPDATE_COMPLETE")
-				if sent := w.calls("lambda:UpdateFunctionCode", wire.CloudFormation); sent > 0 && family == "" && w.values == engine.Cached {
-					w.Errorf("CloudFormation sent the code %d times, and has it on record once", sent)
-				}
-			})
-		})
-	}
+	families(t, func(w *world, f family) {
+		w.released(f.base, "v0")
+		n := w.releaseAtEachStep(0, f.failing, f.failing, "UPDATE_ROLLBACK_COMPLETE")
+		w.releaseAtEachStep(n, f.configured, f.base, "UPDATE_COMPLETE")
+		if sent := w.calls("lambda:UpdateFunctionCode", wire.CloudFormation); sent > 0 && f == onCreate && w.values == engine.Cached {
+			w.Errorf("CloudFormation sent the code %d times, and has it on record once", sent)
+		}
+	})
 }
 
 // releaseAtEachStep deploys as often as a deploy has steps, and releases another version
@@ -49,6 +39,7 @@ func (w *world) releaseAtEachStep(n int, shape, other string, want types.StackSt
 	w.Helper()
 	for target := 1; ; target++ {
 		version := fmt.Sprintf("v%d", n+1)
+		args := w.releasingUnaware(version)
 		var mu sync.Mutex // resources are changed at the same time; one at a time waits for the release
 		var steps int
 		var where string
@@ -57,7 +48,7 @@ func (w *world) releaseAtEachStep(n int, shape, other string, want types.StackSt
 			defer mu.Unlock()
 			if steps++; steps == target {
 				where = fmt.Sprintf("%s of %s", p.Phase, p.LogicalID)
-				if code, said := w.try(w.releasingUnaware(version)...); code != 0 {
+				if code, said := w.try(args...); code != 0 {
 					w.Errorf("a release at step %d of %s, %s, ends with code %d:\n%s", target, shape, where, code, said)
 				}
 			}

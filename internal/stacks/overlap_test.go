@@ -29,23 +29,14 @@ func slowly(o *localaws.Options) { o.UpdateDelay = 400 * time.Millisecond }
 // read its status just before the deploy began.
 func TestReleaseOverlapsDeploy(t *testing.T) {
 	t.Parallel()
-	for _, family := range []string{"", "Every"} {
-		t.Run(family+"Configured", func(t *testing.T) {
-			t.Parallel()
-			both(t, func(w *world) {
-				base := family
-				if base == "" {
-					base = "Base"
-				}
-				w.released(base, "v0")
-				n := w.overlapEachStep(0, family+"Failing", family+"Failing", "UPDATE_ROLLBACK_COMPLETE")
-				w.overlapEachStep(n, family+"Configured", base, "UPDATE_COMPLETE")
-				if w.conflicts(wire.CloudFormation) == 0 {
-					w.Error("no release was in CloudFormation's way")
-				}
-			}, slowly)
-		})
-	}
+	families(t, func(w *world, f family) {
+		w.released(f.base, "v0")
+		n := w.overlapEachStep(0, f.failing, f.failing, "UPDATE_ROLLBACK_COMPLETE")
+		w.overlapEachStep(n, f.configured, f.base, "UPDATE_COMPLETE")
+		if w.conflicts(wire.CloudFormation) == 0 {
+			w.Error("no release was in CloudFormation's way")
+		}
+	}, slowly)
 }
 
 // overlapEachStep is releaseAtEachStep for releases that the deploy does not wait for,
@@ -57,14 +48,14 @@ func (w *world) overlapEachStep(n int, shape, other string, want types.StackStat
 		var mu sync.Mutex
 		var steps int
 		var where string
-		ended := func() {}
+		ended, args := func() {}, w.releasingUnaware(version)
 		before := w.events()
 		w.during(func(_ context.Context, p engine.Point) error {
 			mu.Lock()
 			defer mu.Unlock()
 			if steps++; steps == target {
 				where = fmt.Sprintf("%s of %s", p.Phase, p.LogicalID)
-				ended = w.beginRelease(version)
+				ended = w.beginRelease(version, args)
 			}
 			return nil
 		}, func() { w.deploy(shape, want) })
@@ -85,14 +76,14 @@ func (w *world) overlapEachStep(n int, shape, other string, want types.StackStat
 	}
 }
 
-// beginRelease begins a release that does not wait for the stack, and returns when Lambda
-// is at its update. The result waits for the release's end.
-func (w *world) beginRelease(version string) (ended func()) {
+// beginRelease begins a release that does not wait for the stack, with the arguments of
+// releasingUnaware, and returns when Lambda is at its update. The result waits for the
+// release's end.
+func (w *world) beginRelease(version string, args []string) (ended func()) {
 	w.Helper()
 	updates, done := w.calls("lambda:UpdateFunctionCode", principal), make(chan struct{})
 	var code int
 	var said string
-	args := w.releasingUnaware(version)
 	go func() {
 		defer close(done)
 		code, said = w.try(args...)
@@ -142,59 +133,50 @@ func (w *world) conflicts(of string) (n int) {
 // update of the function, in a deploy and in its rollback.
 func TestReleaseMeetsFunctionUpdate(t *testing.T) {
 	t.Parallel()
-	for _, family := range []string{"", "Every"} {
-		t.Run(family+"Configured", func(t *testing.T) {
-			t.Parallel()
-			both(t, func(w *world) {
-				base := family
-				if base == "" {
-					base = "Base"
+	families(t, func(w *world, f family) {
+		w.released(f.base, "v1")
+		for i, test := range []struct {
+			shape string
+			nth   int // of CloudFormation's updates of the function
+			want  types.StackStatus
+		}{
+			{f.configured, 1, "UPDATE_COMPLETE"},
+			{f.base, 1, "UPDATE_COMPLETE"},
+			{f.failing, 1, "UPDATE_ROLLBACK_COMPLETE"},
+			{f.failing, 2, "UPDATE_ROLLBACK_COMPLETE"},
+		} {
+			version := fmt.Sprintf("v%d", i+2)
+			args := w.releasingUnaware(version)
+			var updates int
+			var released sync.WaitGroup
+			before := w.events()
+			w.during(func(_ context.Context, p engine.Point) error {
+				if p.LogicalID != functionID || p.Phase != engine.BeforeUpdate {
+					return nil
 				}
-				w.released(base, "v1")
-				for i, test := range []struct {
-					shape string
-					nth   int // of CloudFormation's updates of the function
-					want  types.StackStatus
-				}{
-					{family + "Configured", 1, "UPDATE_COMPLETE"},
-					{base, 1, "UPDATE_COMPLETE"},
-					{family + "Failing", 1, "UPDATE_ROLLBACK_COMPLETE"},
-					{family + "Failing", 2, "UPDATE_ROLLBACK_COMPLETE"},
-				} {
-					version := fmt.Sprintf("v%d", i+2)
-					args := w.releasingUnaware(version)
-					var updates int
-					var released sync.WaitGroup
-					before := w.events()
-					w.during(func(_ context.Context, p engine.Point) error {
-						if p.LogicalID != functionID || p.Phase != engine.BeforeUpdate {
-							return nil
+				if updates++; updates == test.nth {
+					begun := w.ownUpdates()
+					released.Go(func() {
+						if !w.poll(func() bool { return w.ownUpdates() > begun }) {
+							w.Error("CloudFormation does not come to its update")
 						}
-						if updates++; updates == test.nth {
-							begun := w.ownUpdates()
-							released.Go(func() {
-								if !w.poll(func() bool { return w.ownUpdates() > begun }) {
-									w.Error("CloudFormation does not come to its update")
-								}
-								if code, said := w.try(args...); code != 0 {
-									w.Errorf("the release of %s ends with code %d:\n%s", version, code, said)
-								}
-							})
+						if code, said := w.try(args...); code != 0 {
+							w.Errorf("the release of %s ends with code %d:\n%s", version, code, said)
 						}
-						return nil
-					}, func() { w.deploy(test.shape, test.want) })
-					if updates < test.nth {
-						w.Fatalf("%s updates the function %d times", test.shape, updates)
-					}
-					released.Wait()
-					w.eventually("the stack's event is on the bus", func() bool { return w.events() == before+1 })
-					w.deliver(1)
-					w.runs(version)
-					w.registered(version)
+					})
 				}
-			}, slowly)
-		})
-	}
+				return nil
+			}, func() { w.deploy(test.shape, test.want) })
+			if updates < test.nth {
+				w.Fatalf("%s updates the function %d times", test.shape, updates)
+			}
+			released.Wait()
+			w.eventually("the stack's event is on the bus", func() bool { return w.events() == before+1 })
+			w.deliver(1)
+			w.runs(version)
+			w.registered(version)
+		}
+	}, slowly)
 }
 
 // ownUpdates returns how many updates of functions Lambda has taken from CloudFormation.
@@ -218,7 +200,7 @@ func TestReleaseFailsDeploy(t *testing.T) {
 		deploy := func(version string, meets int, want types.StackStatus) {
 			w.Helper()
 			var updates int
-			ended := func() {}
+			ended, args := func() {}, w.releasingUnaware(version)
 			before := w.events()
 			w.during(func(_ context.Context, p engine.Point) error {
 				if p.LogicalID != functionID || p.Phase != engine.BeforeUpdate {
@@ -226,7 +208,7 @@ func TestReleaseFailsDeploy(t *testing.T) {
 				}
 				switch updates++; updates {
 				case 1:
-					ended = w.beginRelease(version)
+					ended = w.beginRelease(version, args)
 				case meets + 1:
 					ended()
 				}

@@ -21,6 +21,12 @@ func TestNamedFunction(t *testing.T) {
 	w.release("v1")
 	w.deliver(1)
 	w.runs("v1")
+	w.allowed()
+}
+
+// allowed reports what was refused to a role.
+func (w *world) allowed() {
+	w.Helper()
 	sessions := 0
 	for _, c := range w.server.Calls().All() {
 		if _, assumed := wire.RoleOf(c.Principal); !assumed {

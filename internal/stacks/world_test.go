@@ -78,6 +78,24 @@ func both(t *testing.T, scenario func(w *world), options ...func(*localaws.Optio
 	}
 }
 
+// family is the shapes of one way in which a deploy gets its image.
+type family struct{ base, configured, failing string }
+
+var (
+	onCreate    = family{"Base", "Configured", "Failing"}
+	everyDeploy = family{"Every", "EveryConfigured", "EveryFailing"}
+)
+
+// families runs a scenario as both does, in both ways in which a deploy gets its image.
+func families(t *testing.T, scenario func(w *world, f family), options ...func(*localaws.Options)) {
+	for _, f := range []family{onCreate, everyDeploy} {
+		t.Run(f.configured, func(t *testing.T) {
+			t.Parallel()
+			both(t, func(w *world) { scenario(w, f) }, options...)
+		})
+	}
+}
+
 func newWorld(t *testing.T, values engine.RollbackValues, options ...func(*localaws.Options)) *world {
 	t.Helper()
 	w := emptyWorld(t, values, options...)

@@ -4,6 +4,7 @@ package providerpackage
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -48,11 +49,16 @@ type Package struct {
 // Build returns the package from the cache, else builds it. It needs the network only
 // where modules have not been downloaded.
 func Build(ctx context.Context, o Options) (Package, error) {
-	goTool := tool{o}
+	goTool := tool{Options: o}
 	cache, err := o.cache()
 	if err != nil {
 		return Package{}, err
 	}
+	flags, err := goTool.run(ctx, "env", "GOFLAGS")
+	if err != nil {
+		return Package{}, err
+	}
+	goTool.flags = cmp.Or(modFlag(string(flags)), neutralFlag)
 	packages, err := goTool.list(ctx)
 	if err != nil {
 		return Package{}, err
@@ -86,7 +92,14 @@ func (o Options) cache() (string, error) {
 }
 
 // tool is the go command, for the provider's platform.
-type tool struct{ Options }
+type tool struct {
+	Options
+	flags string // in place of the user's GOFLAGS; "" leaves these
+}
+
+// neutralFlag is for a GOFLAGS that changes nothing: in place of an empty one Go takes
+// what 'go env -w' has written down.
+const neutralFlag = "-trimpath"
 
 // buildTags leaves out the RPC mode of aws-lambda-go, which provided runtimes do not use.
 const buildTags = "lambda.norpc"
@@ -174,7 +187,10 @@ func (t tool) run(ctx context.Context, args ...string) ([]byte, error) {
 	command := exec.CommandContext(ctx, "go", args...)
 	command.Dir = t.Dir
 	command.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+t.GOARCH, "CGO_ENABLED=0",
-		"GOARM64=v8.0", "GOAMD64=v1", "GOEXPERIMENT=", "GOFLAGS="+modFlag(os.Getenv("GOFLAGS")))
+		"GOARM64=v8.0", "GOAMD64=v1", "GOEXPERIMENT=")
+	if t.flags != "" {
+		command.Env = append(command.Env, "GOFLAGS="+t.flags)
+	}
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	out, err := command.Output()

@@ -2,6 +2,7 @@ package providerpackage
 
 import (
 	"archive/zip"
+	"compress/flate"
 	"debug/elf"
 	"io"
 	"os"
@@ -13,7 +14,7 @@ import (
 
 // budget is what the zipped program may have in bytes: a deploy sends it, and each cold
 // start loads it.
-const budget = 6 << 20
+const budget = 6_000_000
 
 func TestBuild(t *testing.T) {
 	cache := t.TempDir()
@@ -62,6 +63,31 @@ func TestBuild(t *testing.T) {
 	}
 }
 
+// TestFlagsThatAreWrittenDown: 'go env -w' keeps flags in a file, which count as those of
+// the environment do.
+func TestFlagsThatAreWrittenDown(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "env")
+	if err := os.WriteFile(file, []byte("GOFLAGS=-race -mod=mod\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GOENV", file)
+	t.Setenv("GOFLAGS", "")
+	goTool := tool{Options: Options{GOARCH: "arm64"}}
+	flags, err := goTool.run(t.Context(), "env", "GOFLAGS")
+	if err != nil || modFlag(string(flags)) != "-mod=mod" {
+		t.Errorf("the flags are %q: %v", flags, err)
+	}
+	if _, err := Build(t.Context(), Options{GOARCH: "arm64", Cache: t.TempDir()}); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(file, []byte("GOFLAGS=-race\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Build(t.Context(), Options{GOARCH: "arm64", Cache: t.TempDir()}); err != nil {
+		t.Error(err)
+	}
+}
+
 // zippedSize returns how large a file is in a zip archive.
 func zippedSize(t *testing.T, name string) int64 {
 	t.Helper()
@@ -76,6 +102,7 @@ func zippedSize(t *testing.T, name string) int64 {
 	}
 	defer archive.Close()
 	w := zip.NewWriter(archive)
+	w.RegisterCompressor(zip.Deflate, func(out io.Writer) (io.WriteCloser, error) { return flate.NewWriter(out, flate.BestCompression) })
 	entry, err := w.Create(Executable)
 	if err != nil {
 		t.Fatal(err)
