@@ -5,8 +5,6 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/tasuki-dev/tasuki/internal/cli"
 	"github.com/tasuki-dev/tasuki/localaws/sandbox"
@@ -14,8 +12,5 @@ import (
 
 func main() {
 	sandbox.Main() // does not return in a process that the local endpoint started for a function
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// A second signal ends the process at once.
-	context.AfterFunc(ctx, stop)
-	os.Exit(cli.Main(ctx, os.Args[1:], cli.Process()))
+	os.Exit(cli.Main(context.Background(), os.Args[1:], cli.Process()))
 }

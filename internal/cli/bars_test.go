@@ -125,6 +125,22 @@ func TestBarsAreGoneWhenACommandFails(t *testing.T) {
 	})
 }
 
+// A layer of which not all was read, as of one that is damaged, has a bar until the end.
+func TestBarsAreGoneBeforeAResult(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		terminal := &screen{}
+		p := &printer{streams: Streams{Out: terminal, Err: terminal}, format: "text", bars: &bars{terminal: terminal, size: func() (int, int) { return 80, 24 }}}
+		p.progress(reads)(layer("one"))
+		if err := p.result(nil, func(w io.Writer) { fmt.Fprintln(w, "1 error\nlooked at") }); err != nil {
+			t.Error(err)
+		}
+		p.bars.clear()
+		if got := terminal.String(); got != "1 error\nlooked at" {
+			t.Errorf("the screen shows\n%s", got)
+		}
+	})
+}
+
 // What has scrolled away could not be erased, and a write that only erases is a flicker.
 func TestBarsNeverFlickerNorScroll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

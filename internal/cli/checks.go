@@ -52,6 +52,11 @@ func readJSON(flag, file string) ([]byte, error) {
 	return b, nil
 }
 
+// gateGrace is how long a gate may take to end when the release is interrupted: less than
+// the 7.5 s that GitHub Actions leaves between SIGINT and SIGTERM when a job is cancelled
+// ("Workflow cancellation reference").
+const gateGrace = 5 * time.Second
+
 // gate returns a gate that runs a command in a shell. What the command prints goes
 // to stderr.
 func (s *session) gate(command string) func(context.Context, tasuki.Candidate) error {
@@ -63,8 +68,7 @@ func (s *session) gate(command string) func(context.Context, tasuki.Candidate) e
 		)
 		cmd.Stdin = bytes.NewReader(nil)
 		cmd.Stdout, cmd.Stderr = s.streams.Err, s.streams.Err
-		cmd.WaitDelay = time.Second
-		err := cmd.Run()
+		err := runWhole(cmd, gateGrace)
 		if err != nil && ctx.Err() != nil { // what ended it is no verdict
 			err = context.Cause(ctx)
 		}

@@ -10,12 +10,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 	"github.com/tasuki-dev/tasuki"
 	"github.com/tasuki-dev/tasuki/awsbackend"
+	"github.com/tasuki-dev/tasuki/image"
 )
 
 // The exit codes, as docs/cli.md lists them.
@@ -62,13 +64,25 @@ type Streams struct {
 	Out, Err io.Writer
 }
 
-// Main runs the command that args name, and returns the process's exit code.
+// Main runs the command that args name, and returns the process's exit code. Ctrl-C,
+// SIGTERM and the end of the terminal interrupt it; a second signal ends the process at
+// once.
 func Main(ctx context.Context, args []string, streams Streams) int {
 	// A reader that has gone, as head does, is no reason to die in the middle of a
 	// release: writing to it fails from now on, and nothing else.
-	gone := make(chan os.Signal, 1)
-	signal.Notify(gone, syscall.SIGPIPE)
-	defer signal.Stop(gone)
+	survived := []os.Signal{syscall.SIGPIPE}
+	interrupts := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		interrupts = append(interrupts, syscall.SIGHUP)
+		// The shell says it, and then the kernel: the second one says nothing new.
+		survived = append(survived, syscall.SIGHUP)
+	}
+	unheard := make(chan os.Signal, 1)
+	signal.Notify(unheard, survived...)
+	defer signal.Stop(unheard)
+	ctx, stop := signal.NotifyContext(ctx, interrupts...)
+	defer stop()
+	context.AfterFunc(ctx, stop)
 	return Run(ctx, args, streams, awsbackend.Options{})
 }
 
@@ -100,6 +114,10 @@ func Run(ctx context.Context, args []string, streams Streams, backend awsbackend
 	}
 	p := &printer{streams: streams, format: g.Output, debug: g.Debug, bars: newBars(streams.Err, os.Getenv)}
 	defer p.bars.clear()
+	if err := emptied(parsed); err != nil {
+		p.failed(err)
+		return exitUsage
+	}
 	if g.Output == "flat" && !strings.HasPrefix(parsed.Command(), "resolve") {
 		p.format = "text"
 		p.failed(usage("--output flat is for resolve only; %s has text and json", parsed.Selected().Name))
@@ -113,6 +131,28 @@ func Run(ctx context.Context, args []string, streams Streams, backend awsbackend
 		return exitCode(err)
 	}
 	return exitDone
+}
+
+// emptied returns a usage error where a flag was given nothing, as by a variable of a
+// script that is not set: a release without the gate that was meant, or a rollback to
+// another release than that, must not come of it.
+func emptied(parsed *kong.Context) error {
+	for _, given := range parsed.Path {
+		if given.Flag == nil {
+			continue
+		}
+		empty := false
+		switch value := given.Flag.Target.Interface().(type) {
+		case string:
+			empty = value == ""
+		case []string:
+			empty = len(value) == 0 || slices.Contains(value, "")
+		}
+		if empty {
+			return usage("--%s is given without a value: give one, or leave the flag out", given.Flag.Name)
+		}
+	}
+	return nil
 }
 
 // fromHabit puts what people type from habit in the grammar's words.
@@ -197,7 +237,7 @@ func exitCode(err error) int {
 		return int(exit)
 	case errors.As(err, &undo):
 		return exitNotUndone
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.Is(err, image.ErrReference):
 		return exitUsage
 	}
 	return exitFailed

@@ -77,9 +77,6 @@ func (c *copyCommand) Run(s *session) error {
 // a part in it.
 func (s *session) reach(reference, secret string) (image.OpenOptions, error) {
 	_, isECR := image.RepositoryOf(reference)
-	if secret != "" && !strings.HasPrefix(reference, "docker:") {
-		return image.OpenOptions{}, usage("a secret is for a registry, and %s is in none", reference)
-	}
 	if !isECR && secret == "" && !strings.HasPrefix(reference, "s3:") {
 		return image.OpenOptions{LateLogin: s.lateLogin(reference)}, nil
 	}

@@ -58,6 +58,9 @@ func (c *doctorCommand) Run(s *session) error {
 		defer inECR.close()
 		doctor.Deep = &tasuki.Depth{Policies: s.aws.Images, Stored: s.aws.Images, Layers: inECR, Contents: contents.Check}
 	}
+	if len(h.Functions) == 0 {
+		s.warn(noFunction(h.Name.String()))
+	}
 	found, err := doctor.Examine(s.ctx, h, source)
 	if err != nil {
 		return err
@@ -81,7 +84,7 @@ func (r doctorResult) print(w io.Writer) {
 		if f.Subject != "" {
 			about = f.Subject + ": "
 		}
-		fmt.Fprintf(w, "%s: %s%s (%s)\n    %s\n", f.Severity, about, f.Summary, f.Rule, f.Fix)
+		fmt.Fprintf(w, "%s: %s (%s)\n    %s\n", f.Severity, oneLine(about+f.Summary), f.Rule, oneLine(f.Fix))
 	}
 	if len(r.Examined) == 0 {
 		return
@@ -89,7 +92,7 @@ func (r doctorResult) print(w io.Writer) {
 	fmt.Fprintln(w, "looked at:")
 	columns := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, e := range r.Examined {
-		fmt.Fprintf(columns, "    %s\t%s\t%s\n", e.What, e.Subject, e.Found)
+		fmt.Fprintf(columns, "    %s\t%s\t%s\n", e.What, oneLine(e.Subject), oneLine(e.Found))
 	}
 	_ = columns.Flush() // its writer says when writing failed
 	if !r.Deep {

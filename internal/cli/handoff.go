@@ -148,6 +148,12 @@ func (f *targetFlags) loadWithStack(s *session, handoff string) (h tasuki.Handof
 	return h, stack, nil
 }
 
+// noFunction says of a handoff, which may be another than was meant, that no function of
+// it was looked at.
+func noFunction(handoff string) string {
+	return fmt.Sprintf("no contract and no --function names a function of handoff %s, so that none is looked at", handoff)
+}
+
 // overlay puts what the flags say in place of what the contract said, the
 // repository excepted.
 func (f *targetFlags) overlay(h *tasuki.Handoff) (err error) {

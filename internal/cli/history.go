@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -39,6 +40,12 @@ func (c *historyCommand) Run(s *session) error {
 		return err
 	}
 	entries, err := tasuki.History(s.ctx, s.aws.Tags, h)
+	if errors.Is(err, tasuki.ErrMissing) {
+		return &tasuki.Error{
+			Op: "read", Side: tasuki.SideTag, Subject: h.TagParameter.String(), Kind: tasuki.ErrMissing, Err: errors.New("there has been no release, or it was deleted"),
+			Hint: fmt.Sprintf("tasuki status %s says what runs; the next release writes the parameter.", h.Name),
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -65,8 +72,8 @@ func (r historyResult) print(w io.Writer) {
 		if e.Problem == "" {
 			tag = e.Tag
 		}
-		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%.12s\t%s\n", e.Version, tag, digest,
-			e.ModifiedAt.UTC().Format(time.RFC3339), cmp.Or(e.Actor, e.ModifiedBy, "-"), cmp.Or(e.Commit, "-"), cmp.Or(e.Run, "-"))
+		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%.12s\t%s\n", e.Version, tag, digest, e.ModifiedAt.UTC().Format(time.RFC3339),
+			oneLine(cmp.Or(e.Actor, e.ModifiedBy, "-")), oneLine(cmp.Or(e.Commit, "-")), oneLine(cmp.Or(e.Run, "-")))
 	}
 	_ = table.Flush() // its writer says when writing failed
 }

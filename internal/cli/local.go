@@ -86,7 +86,14 @@ func (c *localCommand) Run(s *session) error {
 	} else {
 		err = c.waitForEnd(s, server)
 	}
-	return errors.Join(err, server.Close())
+	closed := server.Close()
+	if err == nil {
+		return closed
+	}
+	if closed != nil { // beside a command's exit status, it would not be said
+		s.complain("", closed)
+	}
+	return err
 }
 
 func loopback(addr string) bool {
@@ -107,17 +114,15 @@ func (c *localCommand) runCommand(s *session, server *localaws.Server, command [
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	err := cmd.Run()
-	var exited *exec.ExitError
-	switch {
-	case errors.As(err, &exited) && exited.Exited():
-		return exitError(exited.ExitCode())
-	case errors.As(err, &exited):
-		if status, ok := exited.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-			return exitError(128 + int(status.Signal())) // as a shell says it
-		}
-		return err
-	case err != nil:
+	if cmd.ProcessState == nil {
 		return usage("%s could not be run: %v", command[0], err)
+	}
+	// Its own status counts, also where it was interrupted and ended as if it had not been.
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return exitError(128 + int(status.Signal())) // as a shell says it
+	}
+	if code := cmd.ProcessState.ExitCode(); code != exitDone {
+		return exitError(code)
 	}
 	return nil
 }

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"syscall"
+	"unicode"
 
 	"github.com/tasuki-dev/tasuki"
 )
@@ -19,11 +21,13 @@ type printer struct {
 	debug   bool
 	bars    *bars // nil where stderr is no terminal
 	several bool  // lines say which handoff they are about
+	mu      sync.Mutex
 }
 
 // result prints a command's result: v as JSON, or what text writes. A result that
 // nobody can read is an error; a reader that has seen enough, and is gone, is none.
 func (p *printer) result(v any, text func(io.Writer)) error {
+	p.bars.clear() // one whose layer was not read to its end would be erased later, and this with it
 	var result bytes.Buffer
 	if p.format == "text" {
 		text(&result)
@@ -63,13 +67,15 @@ func (p *printer) stderr() io.Writer {
 
 // say prints a line about what is being done.
 func (p *printer) say(format string, args ...any) {
-	fmt.Fprintf(p.stderr(), "tasuki: "+format+"\n", args...)
+	p.mu.Lock() // functions and handoffs are worked on at once
+	defer p.mu.Unlock()
+	fmt.Fprintf(p.stderr(), "tasuki: %s\n", oneLine(fmt.Sprintf(format, args...)))
 }
 
 // warn prints warnings.
 func (p *printer) warn(warnings ...string) {
 	for _, w := range warnings {
-		fmt.Fprintf(p.stderr(), "tasuki: warning: %s\n", w)
+		p.say("warning: %s", w)
 	}
 }
 
@@ -96,9 +102,9 @@ func (p *printer) failed(err error) {
 
 // complain prints an error and what to do about it.
 func (p *printer) complain(about string, err error) {
-	fmt.Fprintf(p.stderr(), "tasuki: error: %s%s\n", about, oneLine(err.Error()))
+	p.say("error: %s%v", about, err)
 	if hint := tasuki.HintOf(err); hint != "" {
-		fmt.Fprintf(p.stderr(), "tasuki: hint: %s\n", hint)
+		p.say("hint: %s", hint)
 	}
 	if p.debug {
 		p.causes(err, 1)
@@ -131,8 +137,16 @@ func (p *printer) causes(err error, depth int) {
 	}
 }
 
-// oneLine keeps a message that joins several errors in one line.
-func oneLine(s string) string { return strings.Join(strings.Split(s, "\n"), "; ") }
+// oneLine keeps a text that others wrote, a registry or who registered a release, in its
+// line, and from driving the terminal. Errors that are joined stay apart in it.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ReplaceAll(s, "\n", "; "))
+}
 
 // kindOf names an error's kind, for programs.
 func kindOf(err error) string {

@@ -26,6 +26,9 @@ type resolution struct {
 }
 
 func (c *resolveCommand) Run(s *session) error {
+	if c.TagOnly && s.format == "flat" {
+		return usage("--output flat is for what resolve finds, tag and digest: it does not go with --tag-only")
+	}
 	names, err := c.names(s)
 	if err != nil {
 		return err

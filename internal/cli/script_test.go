@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -36,8 +35,7 @@ func TestMain(m *testing.M) {
 	sandbox.Main()
 	testscript.Main(m, map[string]func(){
 		"tasuki": func() {
-			ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt) // as cmd/tasuki has it
-			os.Exit(cli.Main(ctx, os.Args[1:], cli.Process()))
+			os.Exit(cli.Main(context.Background(), os.Args[1:], cli.Process()))
 		},
 	})
 }

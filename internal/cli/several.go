@@ -51,9 +51,10 @@ func printEach[T any](s *session, outcomes []outcome[T], text func(io.Writer, T)
 	results.Results = []any{}
 	for _, o := range outcomes {
 		if o.err != nil {
-			errs = append(errs, o.err)
-			s.complain(o.handoff+": ", o.err)
-			results.Results = append(results.Results, namedFailure{o.handoff, failureOf(o.err)})
+			err := interrupted(s.ctx, o.err)
+			errs = append(errs, err)
+			s.complain(o.handoff+": ", err)
+			results.Results = append(results.Results, namedFailure{o.handoff, failureOf(err)})
 			continue
 		}
 		results.Results = append(results.Results, o.result)

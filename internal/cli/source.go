@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
@@ -31,6 +32,9 @@ func (f *sourceFlags) open(s *session, reference string) (image.Release, error) 
 // ECR's own registries, the password that ECR gives the caller. ECR Public is logged in to
 // where it does not serve who has not.
 func (f *sourceFlags) options(s *session, reference string) (image.OpenOptions, error) {
+	if f.ImageSecret != "" && !strings.HasPrefix(reference, "docker:") {
+		return image.OpenOptions{}, usage("a secret is for a registry, and %s is in none", reference)
+	}
 	backend, err := s.backend()
 	if err != nil {
 		return image.OpenOptions{}, err

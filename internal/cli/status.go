@@ -152,8 +152,11 @@ func printStatus(s *session, outcomes []outcome[handoffStatus]) error {
 			if len(outcomes) > 1 {
 				about = o.handoff + ": "
 			}
-			s.complain(about, o.err)
-			result.Failures = append(result.Failures, namedFailure{o.handoff, failureOf(o.err)})
+			err := interrupted(s.ctx, o.err)
+			s.complain(about, err)
+			result.Failures = append(result.Failures, namedFailure{o.handoff, failureOf(err)})
+		} else if len(o.result.Functions) == 0 {
+			s.warn(noFunction(o.handoff))
 		}
 	}
 	err := s.result(result, func(w io.Writer) {
@@ -210,7 +213,7 @@ func (r statusResult) print(w io.Writer) {
 	_ = table.Flush() // its writer says when writing failed
 	for _, h := range r.Handoffs {
 		for _, d := range h.Disagreements {
-			fmt.Fprintf(w, "%s: %s\n", h.Handoff, d)
+			fmt.Fprintf(w, "%s: %s\n", h.Handoff, oneLine(d))
 		}
 	}
 }
