@@ -27,6 +27,7 @@ test-interop: build ## the relay with the AWS CLI, Docker, Podman, skopeo, crane
 prove: ## every fault, kill and interleaving, not the sample that make test tries
 	TASUKI_PROOF_FULL=1 $(GO) test -count=1 -timeout 20m -run 'TestEvery' -v ./internal/proof
 	TASUKI_EXPLORE=all $(GO) test -count=1 -timeout 20m -run 'TestExplore$$' -v ./internal/explore
+	TASUKI_EXPLORE=two $(GO) test -count=1 -timeout 20m -run 'TestExplore$$' -v ./internal/explore
 
 check: ## what reviewers need not look for
 	./internal/check/run
