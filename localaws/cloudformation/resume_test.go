@@ -130,54 +130,46 @@ func TestResume(t *testing.T) {
 // ends in between.
 func TestResumeAfterRemains(t *testing.T) {
 	again := deployment{template: one(`"Name": "only", "Value": "2"`, ""), noRollback: true}
-	for n := 1; ; n++ {
-		w := newWorld(t)
+	endsWith(t, map[string]string{"only": "2"}, 4, again, func(w *world) {
 		w.failAt("after create A")
 		if status := w.deploy(deployment{template: one(`"Name": "only"`, ""), noRollback: true}); status != "CREATE_FAILED" {
 			t.Fatal(status)
 		}
-		halted := w.haltAt(n, func() error {
-			w.execute(again, w.changeSet(name, again))
-			return nil
-		})
-		if status := w.rest(); status != "UPDATE_COMPLETE" {
-			t.Fatalf("halted at step %d, it ends in %s:\n%v", n, status, w.events())
-		}
-		if diff := cmp.Diff(map[string]string{"only": "2"}, w.things.values()); diff != "" {
-			t.Fatalf("halted at step %d, there is in the end (-want +got):\n%s", n, diff)
-		}
-		if !halted {
-			if n < 5 {
-				t.Errorf("it has %d steps only", n-1)
-			}
-			return
-		}
-	}
+	})
 }
 
 // An update puts right what one that failed has left, wherever the process ends in
 // between.
 func TestResumeAfterAFailedUpdate(t *testing.T) {
 	again := deployment{template: one(`"Value": "1"`, ""), noRollback: true}
-	for n := 1; ; n++ {
-		w := newWorld(t)
+	endsWith(t, map[string]string{"a-1": "1"}, 3, again, func(w *world) {
 		w.deploy(again)
 		w.failAt("after update A")
 		if status := w.deploy(deployment{template: one(`"Value": "2"`, ""), noRollback: true}); status != "UPDATE_FAILED" {
 			t.Fatal(status)
 		}
+	})
+}
+
+// endsWith halts an update of what before has left at each of its steps, which are so
+// many at least, and wants these values in the end.
+func endsWith(t *testing.T, want map[string]string, least int, d deployment, before func(w *world)) {
+	t.Helper()
+	for n := 1; ; n++ {
+		w := newWorld(t)
+		before(w)
 		halted := w.haltAt(n, func() error {
-			w.execute(again, w.changeSet(name, again))
+			w.execute(d, w.changeSet(name, d))
 			return nil
 		})
 		if status := w.rest(); status != "UPDATE_COMPLETE" {
 			t.Fatalf("halted at step %d, it ends in %s:\n%v", n, status, w.events())
 		}
-		if diff := cmp.Diff(map[string]string{"a-1": "1"}, w.things.values()); diff != "" {
+		if diff := cmp.Diff(want, w.things.values()); diff != "" {
 			t.Fatalf("halted at step %d, there is in the end (-want +got):\n%s", n, diff)
 		}
 		if !halted {
-			if n < 4 {
+			if n <= least {
 				t.Errorf("it has %d steps only", n-1)
 			}
 			return
