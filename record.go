@@ -138,7 +138,7 @@ func (v ParameterVersion) Release() (Release, error) {
 	}
 	// A later version may register something else than what this program would read.
 	if version, of := recordHead(v.Description); version > recordVersion && of == v.Value {
-		return refuse(tooNew("release record", version, recordVersion), "Upgrade tasuki.")
+		return refuse(tooNew("release record", version, recordVersion), "")
 	}
 	release := Release{Tag: tag, Version: v}
 	// A record of another tag is left over from an earlier write: SSM keeps the

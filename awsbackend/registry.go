@@ -38,16 +38,6 @@ func (r Registry) LogValue() slog.Value { return slog.StringValue(r.String()) }
 // account and region, and for a password, good for 12 hours and for all that the caller
 // may read.
 func (s *Images) Registry(ctx context.Context, repository tasuki.Repository) (Registry, error) {
-	r, err := s.login(ctx, repository)
-	// ECR names the caller's own registry. An address that is none of ECR's names is
-	// that of an endpoint which has all accounts' repositories.
-	if _, notECR := tasuki.ParseRepository(r.Host + "/" + repository.Name()); err == nil && notECR == nil {
-		r.Host = repository.Host()
-	}
-	return r, err
-}
-
-func (s *Images) login(ctx context.Context, repository tasuki.Repository) (Registry, error) {
 	c := call{op: "log in to", side: tasuki.SideImage, subject: "registry", action: "ecr:GetAuthorizationToken"}
 	out, err := s.api.GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{}, in(repository))
 	if err != nil {
@@ -67,8 +57,14 @@ func (s *Images) login(ctx context.Context, repository tasuki.Repository) (Regis
 	if err != nil || endpoint.Host == "" {
 		return Registry{}, c.wrong(tasuki.ErrUnavailable, "ECR's answer has no address of the registry")
 	}
+	// ECR names the caller's own registry. An address that is none of ECR's names is
+	// that of an endpoint which has all accounts' repositories.
+	host := endpoint.Host
+	if _, err := tasuki.ParseRepository(host + "/" + repository.Name()); err == nil {
+		host = repository.Host()
+	}
 	return Registry{
-		Host:      endpoint.Host,
+		Host:      host,
 		PlainHTTP: endpoint.Scheme == "http",
 		User:      user,
 		Password:  password,

@@ -50,6 +50,16 @@ func to(t *testing.T, s *server, name string) *image.Destination {
 	return d
 }
 
+// arrives copies an image into a registry that has nothing yet, where it arrives whole.
+func arrives(t *testing.T, source *image.Source) {
+	t.Helper()
+	into := startServer(t, registries["ociregistry"]())
+	if _, err := to(t, into, "orders:v1").CopyImage(t.Context(), source, "", image.PushOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	into.pulled(t, "v1")
+}
+
 // cutBody is a request's body that ends in the loss of its connection.
 type cutBody struct {
 	io.ReadCloser
@@ -224,11 +234,7 @@ func TestSourceIsResumed(t *testing.T) {
 				handler.ServeHTTP(&cutAnswer{w, least.Add(1 << 20)}, r)
 				return true
 			})
-			into := startServer(t, registries["ociregistry"]())
-			if _, err := to(t, into, "orders:v1").CopyImage(t.Context(), source, "", image.PushOptions{}); err != nil {
-				t.Fatal(err)
-			}
-			into.pulled(t, "v1")
+			arrives(t, source)
 			if n := countPrefix(s.take(), "GET /v2/src/blobs/"); n < 3 {
 				t.Errorf("%d requests for blobs: nothing was cut", n)
 			}
@@ -364,11 +370,7 @@ func TestRegistryThatForgetsRanges(t *testing.T) {
 		}
 		return false
 	})
-	into := startServer(t, registries["ociregistry"]())
-	if _, err := to(t, into, "orders:v1").CopyImage(t.Context(), source, "", image.PushOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	into.pulled(t, "v1")
+	arrives(t, source)
 }
 
 // Another part than was asked for is refused, and so is a part that does not say which.

@@ -17,7 +17,6 @@ import (
 
 // images is the ImageStore of AWS: it reads registries and S3, and writes to ECR.
 type images struct {
-	ecr     *awsbackend.Images
 	secrets tasuki.Secrets
 	s3      image.S3
 	// register logs in to the registry of a repository, which may be another account's.
@@ -26,16 +25,13 @@ type images struct {
 
 func newImages(backend *awsbackend.Backend) images {
 	return images{
-		ecr: backend.Images, secrets: backend.Secrets,
-		s3: image.S3{Credentials: backend.Config.Credentials, Region: backend.Region, Endpoint: aws.ToString(backend.Config.BaseEndpoint)},
+		secrets: backend.Secrets,
+		s3:      image.S3{Credentials: backend.Config.Credentials, Region: backend.Region, Endpoint: aws.ToString(backend.Config.BaseEndpoint)},
 		register: func(ctx context.Context, repository tasuki.Repository) (image.Registry, error) {
-			return registryOf(backend.Images.Registry(ctx, repository))
+			r, err := backend.Images.Registry(ctx, repository)
+			return image.Registry{Host: r.Host, PlainHTTP: r.PlainHTTP, Username: r.User, Password: r.Password}, err
 		},
 	}
-}
-
-func registryOf(r awsbackend.Registry, err error) (image.Registry, error) {
-	return image.Registry{Host: r.Host, PlainHTTP: r.PlainHTTP, Username: r.User, Password: r.Password}, err
 }
 
 // Open implements [ImageStore].
@@ -115,7 +111,7 @@ func (s images) open(ctx context.Context, reference, secret string) (*image.Sour
 			return nil, fmt.Errorf("secret %s: %w", secret, err)
 		}
 	case isECR:
-		registry, err := registryOf(s.ecr.Registry(ctx, ecr))
+		registry, err := s.register(ctx, ecr)
 		if err != nil {
 			return nil, err
 		}

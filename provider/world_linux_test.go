@@ -376,7 +376,7 @@ func (w *world) version(name string, arch tasuki.Architecture) (*image.Source, t
 func (w *world) push(tag, version string, arch tasuki.Architecture) tasuki.Digest {
 	w.t.Helper()
 	source, inspected := w.version(version, arch)
-	registry, err := registryOf(w.backend.Images.Registry(w.t.Context(), w.handoff.Repository))
+	registry, err := newImages(w.backend).register(w.t.Context(), w.handoff.Repository)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -134,11 +134,10 @@ var _ tasuki.RepositoryLayers = (*ecrLayers)(nil)
 
 // LayersOf implements [tasuki.RepositoryLayers].
 func (e *ecrLayers) LayersOf(ctx context.Context, repository tasuki.Repository) (tasuki.Layers, error) {
-	login, err := e.aws.Images.Registry(ctx, repository)
+	registry, err := e.registry(ctx, repository)
 	if err != nil {
 		return nil, err
 	}
-	registry := loggedIn(login)
 	source, err := image.Open(ctx, "docker://"+repository.String(), image.OpenOptions{Registry: &registry})
 	if err != nil {
 		return nil, err

@@ -98,10 +98,5 @@ func (s *session) surveyor() tasuki.Surveyor {
 // registry logs in to the ECR registry of a repository.
 func (s *session) registry(ctx context.Context, repository tasuki.Repository) (image.Registry, error) {
 	r, err := s.aws.Images.Registry(ctx, repository)
-	return loggedIn(r), err
-}
-
-// loggedIn returns a registry as package image takes it.
-func loggedIn(r awsbackend.Registry) image.Registry {
-	return image.Registry{Host: r.Host, PlainHTTP: r.PlainHTTP, Username: r.User, Password: r.Password}
+	return image.Registry{Host: r.Host, PlainHTTP: r.PlainHTTP, Username: r.User, Password: r.Password}, err
 }

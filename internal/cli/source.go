@@ -53,11 +53,10 @@ func (f *sourceFlags) options(s *session, reference string) (image.OpenOptions, 
 			return options, fmt.Errorf("secret %s: %w", f.ImageSecret, err)
 		}
 	case isECR:
-		login, err := backend.Images.Registry(s.ctx, ecr)
+		registry, err := s.registry(s.ctx, ecr)
 		if err != nil {
 			return options, err
 		}
-		registry := loggedIn(login)
 		options.Registry = &registry
 	}
 	return options, nil
