@@ -30,6 +30,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/tasuki-dev/tasuki"
+	"github.com/tasuki-dev/tasuki/internal/sdkhttp"
 )
 
 const (
@@ -65,7 +66,8 @@ type Options struct {
 
 	// Config takes the place of the default chain for a caller that has a
 	// configuration already; nil for the chain. Profile is then not looked at, and
-	// AttemptTimeout only where the Config has no HTTP client.
+	// AttemptTimeout only where the Config's HTTP client is the SDK's own, without a
+	// time of its own, or none.
 	Config *aws.Config
 }
 
@@ -131,8 +133,8 @@ func backendOf(cfg aws.Config) *Backend {
 	downloads := retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = cfg.RetryMaxAttempts })
 	invoker := lambda.NewFromConfig(cfg, func(o *lambda.Options) {
 		o.Retryer = onlyThrottled(cfg.RetryMaxAttempts)
-		if client, ok := o.HTTPClient.(whole); ok {
-			o.HTTPClient = client.withTimeout(longestInvocation)
+		if client, ok := o.HTTPClient.(sdkhttp.Whole); ok {
+			o.HTTPClient = client.WithTimeout(longestInvocation)
 		}
 	})
 	return &Backend{
@@ -163,25 +165,21 @@ func (o Options) load(ctx context.Context) (aws.Config, error) {
 	}
 	// What the SDK would log, such as which way it looked for credentials, is in the error
 	// that follows, where it matters.
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithSharedConfigProfile(o.Profile), config.WithHTTPClient(o.client()), config.WithLogger(logging.Nop{}))
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithSharedConfigProfile(o.Profile), config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(o.attemptTimeout())), config.WithLogger(logging.Nop{}))
 	if err != nil {
 		return cfg, configurationError(err)
 	}
 	return o.complete(cfg), nil
 }
 
-// client returns an HTTP client that bounds each attempt.
-func (o Options) client() aws.HTTPClient {
-	return awshttp.NewBuildableClient().WithTimeout(cmp.Or(o.AttemptTimeout, defaultAttemptTimeout))
+func (o Options) attemptTimeout() time.Duration {
+	return cmp.Or(o.AttemptTimeout, defaultAttemptTimeout)
 }
 
 // complete returns a copy of cfg with what the options and the package add to it.
 func (o Options) complete(cfg aws.Config) aws.Config {
 	cfg = cfg.Copy()
-	if cfg.HTTPClient == nil {
-		cfg.HTTPClient = o.client()
-	}
-	cfg.HTTPClient = whole{cfg.HTTPClient}
+	cfg.HTTPClient = sdkhttp.Bound(cfg.HTTPClient, o.attemptTimeout())
 	if o.Region != "" {
 		cfg.Region = o.Region
 	}

@@ -2,11 +2,17 @@ package awsbackend
 
 import (
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	awscredentials "github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/tasuki-dev/tasuki"
 )
@@ -124,4 +130,19 @@ func BenchmarkLoad(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// The SDK loads a configuration with a client that waits for ever: attempts end all the
+// same.
+func TestAttemptsOfAGivenConfigurationEnd(t *testing.T) {
+	released := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-released }))
+	defer server.Close()
+	defer close(released)
+	backend := connect(t, Options{AttemptTimeout: 50 * time.Millisecond, Config: &aws.Config{
+		Region: region, BaseEndpoint: &server.URL, Credentials: awscredentials.NewStaticCredentialsProvider("AKID", "key", secret),
+		HTTPClient: awshttp.NewBuildableClient(),
+	}}, "")
+	_, err := backend.Tags.ReadTags(t.Context(), tagParameter(t))
+	wantKind(t, err, tasuki.ErrUnavailable)
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/tasuki-dev/tasuki"
 	"github.com/tasuki-dev/tasuki/awsbackend"
 	"github.com/tasuki-dev/tasuki/internal/conformance"
+	"github.com/tasuki-dev/tasuki/internal/sdkhttp"
 	"github.com/tasuki-dev/tasuki/localaws"
 )
 
@@ -49,7 +50,7 @@ func start(t *testing.T) *endpoint {
 		}
 	})
 	e.config = aws.Config{
-		Region: e.server.Region(), HTTPClient: e,
+		Region: e.server.Region(), HTTPClient: sdkhttp.Whole{HTTPClient: e},
 		Credentials: awscredentials.NewStaticCredentialsProvider("local", "local", ""),
 	}
 	e.attempts(t, 0)

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	eventtypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -94,7 +93,7 @@ func newStage(t *testing.T, o localaws.Options) *stage {
 
 // on points the clients at an endpoint.
 func (s *stage) on(server *localaws.Server) {
-	config := aws.Config{BaseEndpoint: aws.String(server.URL()), Region: server.Region(), Credentials: credentials.NewStaticCredentialsProvider("tester", "secret", "")}
+	config := server.Config("tester")
 	s.server, s.s3, s.sqs = server, s3.NewFromConfig(config), sqs.NewFromConfig(config)
 	s.events, s.lambda = eventbridge.NewFromConfig(config), lambda.NewFromConfig(config)
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -46,7 +47,7 @@ func (c clients) registry(ctx context.Context, name string) (*remote.Repository,
 	}
 	header := map[string][]string{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))}}
 	repository.PlainHTTP, repository.SkipReferrersGC = true, true
-	repository.Client = &auth.Client{Client: newHTTPClient(), Header: header}
+	repository.Client = &auth.Client{Client: &http.Client{Transport: &http.Transport{}}, Header: header}
 	return repository, nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/tasuki-dev/tasuki/localaws/wire"
 )
@@ -19,12 +18,9 @@ const cloudFormation = wire.CloudFormation
 // clientConfig returns what SDK clients within the endpoint are made of. Their calls go
 // through the dispatcher like all others, and not through the network.
 func (s *Server) clientConfig(principal string) aws.Config {
-	return aws.Config{
-		Region:       s.region,
-		BaseEndpoint: aws.String(s.URL()),
-		Credentials:  credentials.NewStaticCredentialsProvider(principal, "local", ""),
-		HTTPClient:   &http.Client{Transport: inProcess{s}},
-	}
+	config := s.Config(principal)
+	config.HTTPClient = &http.Client{Transport: inProcess{s}}
+	return config
 }
 
 // inProcess carries requests to the dispatcher. A call that has begun is always carried

@@ -16,6 +16,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/tasuki-dev/tasuki/internal/sdkhttp"
 	"github.com/tasuki-dev/tasuki/localaws/cloudformation"
 	"github.com/tasuki-dev/tasuki/localaws/cloudformation/resource"
 	"github.com/tasuki-dev/tasuki/localaws/ecr"
@@ -174,6 +178,18 @@ func (s *Server) Registry() string { return s.listener.Addr().String() }
 
 // Region returns the region that the endpoint plays.
 func (s *Server) Region() string { return s.region }
+
+// Config returns what the SDK's clients of the endpoint are made of. They sign as the
+// access key id, which is whom the call log names; connections are the configuration's
+// own.
+func (s *Server) Config(accessKeyID string) aws.Config {
+	return aws.Config{
+		Region:       s.region,
+		BaseEndpoint: aws.String(s.URL()),
+		Credentials:  credentials.NewStaticCredentialsProvider(accessKeyID, "local", ""),
+		HTTPClient:   sdkhttp.New(),
+	}
+}
 
 // Calls returns the log of what was called.
 func (s *Server) Calls() *CallLog { return &s.calls }

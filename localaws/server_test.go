@@ -31,6 +31,7 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tasuki-dev/tasuki/internal/sdkhttp"
 	"github.com/tasuki-dev/tasuki/localaws"
 	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 	"github.com/tasuki-dev/tasuki/localaws/sandbox"
@@ -76,37 +77,12 @@ type clients struct {
 func connect(url, region string, options ...func(*sdkaws.Config)) clients {
 	c := sdkaws.Config{
 		Region: region, BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider("infra", "secret", ""), RetryMaxAttempts: 1,
-		HTTPClient: whole{newHTTPClient()},
+		HTTPClient: sdkhttp.New(),
 	}
 	for _, option := range options {
 		option(&c)
 	}
 	return clients{c, ssm.NewFromConfig(c), ecr.NewFromConfig(c), lambda.NewFromConfig(c), sts.NewFromConfig(c)}
-}
-
-// newHTTPClient returns a client with connections of its own: an endpoint that is
-// gone must not be found through another one's.
-func newHTTPClient() *http.Client {
-	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
-}
-
-// whole sends requests whose body is in memory, and known to be. Of any other body
-// the headers go first, and a server on the same machine can answer before net/http
-// has closed it; then the SDK's own closing makes net/http take the connection for
-// broken, and the answer is cut off (aws-sdk-go-v2 #2737). The SDK tries again; these
-// clients would take it for the endpoint's fault.
-type whole struct{ *http.Client }
-
-func (c whole) Do(r *http.Request) (*http.Response, error) {
-	if r.Body != nil {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return nil, err
-		}
-		r = r.Clone(r.Context())
-		r.Body = io.NopCloser(bytes.NewReader(body))
-	}
-	return c.Client.Do(r)
 }
 
 // start starts an endpoint for one test, and clients of it.

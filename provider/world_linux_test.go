@@ -95,7 +95,7 @@ func newWorld(t *testing.T, timeout int32) *world {
 		}
 		w.wantNoSecrets()
 	})
-	cfg := aws.Config{Region: server.Region(), BaseEndpoint: aws.String(server.URL()), Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
+	cfg := server.Config("test")
 	w.lambda, w.ecr = lambda.NewFromConfig(cfg), ecr.NewFromConfig(cfg)
 	if w.backend, err = awsbackend.Load(t.Context(), awsbackend.Options{Config: &cfg}); err != nil {
 		t.Fatal(err)

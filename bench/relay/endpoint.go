@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
@@ -34,7 +33,7 @@ func (b *bench) start(latency time.Duration) (*endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := aws.Config{Region: server.Region(), BaseEndpoint: aws.String(server.URL()), Credentials: credentials.NewStaticCredentialsProvider("bench", "bench", "")}
+	cfg := server.Config("bench")
 	return &endpoint{server, b, ecr.NewFromConfig(cfg), lambda.NewFromConfig(cfg), ssm.NewFromConfig(cfg)}, nil
 }
 

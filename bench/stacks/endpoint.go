@@ -18,9 +18,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
+	"github.com/tasuki-dev/tasuki/internal/sdkhttp"
 	"github.com/tasuki-dev/tasuki/localaws"
 )
 
@@ -147,18 +147,9 @@ func start(ctx context.Context, kind kind, dir string) (*endpoint, error) {
 	}
 	e.aws = aws.Config{
 		Region: region, BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider("bench", "bench", ""),
-		Retryer: atOnce,
+		HTTPClient: sdkhttp.New(),
 	}
 	return e, nil
-}
-
-// atOnce tries again without a pause. On a busy machine the SDK now and then closes the
-// connection of a long answer that comes before it is done with its request: it looks at
-// the request's body once more after that was sent, and finds it closed.
-func atOnce() aws.Retryer {
-	return retry.NewStandard(func(o *retry.StandardOptions) {
-		o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
-	})
 }
 
 // stop ends the endpoint.

@@ -21,7 +21,7 @@ var allowed = map[string][]string{
 	"image":                {""},
 	"lambdaimage/contents": {"", "lambdaimage"},
 	"placeholder":          {""},
-	"awsbackend":           {""},
+	"awsbackend":           {"", "internal/sdkhttp"},
 	"policy":               nil,
 
 	"customresource":      nil,
@@ -31,7 +31,7 @@ var allowed = map[string][]string{
 	"placeholder/runtime":             nil,
 	"placeholder/internal/buildlayer": nil,
 
-	"localaws":               {"localaws/…"},
+	"localaws":               {"localaws/…", "internal/sdkhttp"},
 	"localaws/wire":          nil,
 	"localaws/state":         nil,
 	"localaws/fault":         nil,
@@ -62,12 +62,13 @@ var allowed = map[string][]string{
 	"internal/explore":      {"", "internal/memory"},
 	"internal/interop":      nil,
 	"internal/proof":        nil,
+	"internal/sdkhttp":      nil,
 	"internal/stacks":       nil,
 	"internal/cli":          {"", "awsbackend", "image", "lambdaimage", "lambdaimage/contents", "internal/builtin", "localaws", "localaws/fault", "policy"},
 	"bench/copy":            nil,
 	"bench/provider":        {"", "image", "placeholder"},
 	"bench/relay":           {"", "localaws", "localaws/sandbox", "placeholder"},
-	"bench/stacks":          {"localaws"},
+	"bench/stacks":          {"localaws", "internal/sdkhttp"},
 	"cmd/tasuki":            {"internal/cli", "localaws/sandbox"},
 }
 

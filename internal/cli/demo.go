@@ -15,12 +15,12 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awscredentials "github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
 	"github.com/tasuki-dev/tasuki/localaws"
 )
 
@@ -73,7 +73,7 @@ func (c *demoCommand) Run(s *session) error {
 	if s.format != "text" {
 		d.narrator = s.streams.Err
 	}
-	cfg := aws.Config{Region: server.Region(), BaseEndpoint: aws.String(server.URL()), Credentials: awscredentials.NewStaticCredentialsProvider("local", "local", "")}
+	cfg := server.Config("local")
 	d.lambda, d.ecr, d.ssm = lambda.NewFromConfig(cfg), ecr.NewFromConfig(cfg), ssm.NewFromConfig(cfg)
 	started := time.Now()
 	err = errors.Join(d.run(s.ctx), server.Close())

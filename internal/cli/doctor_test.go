@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -389,7 +388,7 @@ func newAccount(t *testing.T) *account {
 		t.Setenv(name, value)
 	}
 	a := &account{server: server}
-	a.config = aws.Config{Region: server.Region(), BaseEndpoint: aws.String(server.URL()), Credentials: credentials.NewStaticCredentialsProvider("team", "team", "")}
+	a.config = server.Config("team")
 	a.ecr, a.lambda, a.ssm = ecr.NewFromConfig(a.config), lambda.NewFromConfig(a.config), ssm.NewFromConfig(a.config)
 	a.config.HTTPClient = &http.Client{Transport: &a.answers}
 	a.provider = provider.New(server.URL())

@@ -481,9 +481,7 @@ func (r *rehearsal) run(args ...string) (code int, out []byte, said string) {
 
 // config is that of the account's owner.
 func (r *rehearsal) config() aws.Config {
-	return aws.Config{
-		Region: r.server.Region(), BaseEndpoint: aws.String(r.server.URL()), Credentials: credentials.NewStaticCredentialsProvider("tasuki", "tasuki", ""),
-	}
+	return r.server.Config("tasuki")
 }
 
 // image names the example application's image as a source.

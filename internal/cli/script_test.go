@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -25,6 +24,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/rogpeppe/go-internal/testscript"
+
 	"github.com/tasuki-dev/tasuki/internal/cli"
 	"github.com/tasuki-dev/tasuki/localaws"
 	"github.com/tasuki-dev/tasuki/localaws/fault"
@@ -91,7 +91,7 @@ type relay struct {
 }
 
 func newRelay(server *localaws.Server, apps *apps) *relay {
-	cfg := aws.Config{Region: server.Region(), BaseEndpoint: aws.String(server.URL()), Credentials: credentials.NewStaticCredentialsProvider("infra", "infra", "")}
+	cfg := server.Config("infra")
 	return &relay{server, ecr.NewFromConfig(cfg), lambda.NewFromConfig(cfg), ssm.NewFromConfig(cfg), apps}
 }
 

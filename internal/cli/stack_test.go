@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 
 	"github.com/tasuki-dev/tasuki"
@@ -57,7 +56,7 @@ func TestReleaseWaitsForItsStack(t *testing.T) {
 	r := &rehearsal{relay: newRelay(server, &apps{dir: t.TempDir()}), t: t}
 	r.deploy()
 	r.put("v1")
-	cfg := aws.Config{Region: server.Region(), BaseEndpoint: aws.String(server.URL()), Credentials: credentials.NewStaticCredentialsProvider("infra", "infra", "")}
+	cfg := server.Config("infra")
 	stack, err := cloudformation.NewFromConfig(cfg).CreateStack(t.Context(), &cloudformation.CreateStackInput{
 		StackName: aws.String("Orders"), TemplateBody: aws.String(`{"Resources": {"Setting": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": "1"}}}}`),
 	})
@@ -100,7 +99,7 @@ func TestReleaseWithAStackThatIsNotReadable(t *testing.T) {
 	r.put("v1")
 	r.nameStack(stackID)
 	server.Faults().Add(fault.Rule{Operation: "cloudformation:DescribeStacks", Kind: fault.Denied})
-	cfg := aws.Config{Region: server.Region(), BaseEndpoint: aws.String(server.URL()), Credentials: credentials.NewStaticCredentialsProvider("tasuki", "tasuki", "")}
+	cfg := server.Config("tasuki")
 	var said localawstest.Log
 	code := cli.Run(t.Context(), command("release", "orders", "--tag", "v1"), cli.Streams{In: strings.NewReader(""), Out: &said, Err: &said}, awsbackend.Options{Config: &cfg})
 	if code != 0 || !strings.Contains(said.String(), "tasuki: warning: it is not known whether stack Orders is being changed") || !strings.Contains(said.String(), "released v1") {

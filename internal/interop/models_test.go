@@ -20,7 +20,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	sdkecr "github.com/aws/aws-sdk-go-v2/service/ecr"
 	sdkiam "github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/opencontainers/go-digest"
@@ -350,12 +349,12 @@ func (f *fixture) input(t *testing.T, c call) map[string]any {
 // push makes the repository of functions, with an image in it, and the role models.
 func (f *fixture) push(t *testing.T) {
 	t.Helper()
-	roles := sdkiam.New(sdkiam.Options{Region: region, BaseEndpoint: aws.String(f.server.URL()), Credentials: credentials.NewStaticCredentialsProvider("models", "secret", "")})
+	roles := sdkiam.NewFromConfig(f.server.Config("models"))
 	trust := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}]}`
 	if _, err := roles.CreateRole(t.Context(), &sdkiam.CreateRoleInput{RoleName: aws.String("models"), AssumeRolePolicyDocument: &trust}); err != nil {
 		t.Fatal(err)
 	}
-	client := sdkecr.New(sdkecr.Options{Region: region, BaseEndpoint: aws.String(f.server.URL()), Credentials: credentials.NewStaticCredentialsProvider("models", "secret", "")})
+	client := sdkecr.NewFromConfig(f.server.Config("models"))
 	if _, err := client.CreateRepository(t.Context(), &sdkecr.CreateRepositoryInput{RepositoryName: aws.String("functions")}); err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -66,13 +65,11 @@ func (w *world) close(t testing.TB) {
 // config reaches the endpoint with the SDK's own retryer, which does not pause for
 // long: what it waits for here is a fault that has its end by count, not by time.
 func (w *world) config(attempts int) *aws.Config {
-	return &aws.Config{
-		Region: w.server.Region(), BaseEndpoint: aws.String(w.server.URL()),
-		Credentials: credentials.NewStaticCredentialsProvider("proof", "proof", ""),
-		Retryer: func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = attempts, 10*time.Millisecond })
-		},
+	cfg := w.server.Config("proof")
+	cfg.Retryer = func() aws.Retryer {
+		return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = attempts, 10*time.Millisecond })
 	}
+	return &cfg
 }
 
 // ended is how a command ended.

@@ -125,9 +125,7 @@ func emptyWorld(t *testing.T, values engine.RollbackValues, options ...func(*loc
 		}
 	})
 	w.server = server
-	w.config = aws.Config{
-		Region: server.Region(), BaseEndpoint: aws.String(server.URL()), Credentials: credentials.NewStaticCredentialsProvider(principal, "scenario", ""),
-	}
+	w.config = server.Config(principal)
 	w.cfn, w.ecr, w.lambda = cloudformation.NewFromConfig(w.config), ecr.NewFromConfig(w.config), lambda.NewFromConfig(w.config)
 	w.ssm, w.sqs = ssm.NewFromConfig(w.config), sqs.NewFromConfig(w.config)
 	w.s3 = s3.NewFromConfig(w.config, func(o *s3.Options) { o.UsePathStyle = true })

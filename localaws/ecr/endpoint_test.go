@@ -14,6 +14,7 @@ import (
 	api "github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/smithy-go"
 
+	"github.com/tasuki-dev/tasuki/internal/sdkhttp"
 	"github.com/tasuki-dev/tasuki/localaws/ecr"
 	"github.com/tasuki-dev/tasuki/localaws/state"
 	"github.com/tasuki-dev/tasuki/localaws/wire"
@@ -78,6 +79,7 @@ func serve(t *testing.T, store *state.Store) *endpoint {
 		BaseEndpoint:     aws.String(server.URL),
 		Region:           region,
 		Credentials:      credentials.NewStaticCredentialsProvider("test", "test", ""),
+		HTTPClient:       sdkhttp.New(),
 		RetryMaxAttempts: 1,
 	})
 	return e

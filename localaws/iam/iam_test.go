@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/aws/smithy-go"
 
+	"github.com/tasuki-dev/tasuki/internal/sdkhttp"
 	"github.com/tasuki-dev/tasuki/localaws"
 	"github.com/tasuki-dev/tasuki/localaws/iam"
 )
@@ -37,7 +38,7 @@ func start(t *testing.T) endpoint {
 	})
 	return endpoint{t, sdk.New(sdk.Options{
 		BaseEndpoint: aws.String(server.URL()), Region: "us-east-1", Retryer: aws.NopRetryer{}, // IAM is signed for us-east-1 from everywhere
-		Credentials: credentials.NewStaticCredentialsProvider("alice", "secret", ""),
+		Credentials: credentials.NewStaticCredentialsProvider("alice", "secret", ""), HTTPClient: sdkhttp.New(),
 	}), server}
 }
 

@@ -29,6 +29,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/tasuki-dev/tasuki"
+	"github.com/tasuki-dev/tasuki/internal/sdkhttp"
 	"github.com/tasuki-dev/tasuki/localaws/lambda"
 	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 	"github.com/tasuki-dev/tasuki/localaws/sandbox"
@@ -258,7 +259,7 @@ func (e *endpoint) serve(t testing.TB, edit func(*lambda.Options)) (stop func())
 	server = httptest.NewServer(dispatcher{service.Wire()})
 	e.Client = sdk.New(sdk.Options{
 		BaseEndpoint: &server.URL, Region: region, RetryMaxAttempts: 1,
-		Credentials: credentials.NewStaticCredentialsProvider("tester", "secret", ""),
+		Credentials: credentials.NewStaticCredentialsProvider("tester", "secret", ""), HTTPClient: sdkhttp.New(),
 	})
 	return sync.OnceFunc(func() {
 		server.Close()

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/smithy-go"
 
 	"github.com/tasuki-dev/tasuki/localaws"
@@ -34,11 +33,9 @@ func Start(t testing.TB, o localaws.Options) *localaws.Server {
 // Config is what clients of the endpoint are made of. They are the user alice's, and
 // attempt each call once.
 func Config(server *localaws.Server) aws.Config {
-	return aws.Config{
-		BaseEndpoint: aws.String(server.URL()), Region: server.Region(),
-		Credentials: credentials.NewStaticCredentialsProvider("alice", "secret", ""),
-		Retryer:     func() aws.Retryer { return aws.NopRetryer{} },
-	}
+	config := server.Config("alice")
+	config.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
+	return config
 }
 
 // Log is what several goroutines write, and a test reads meanwhile. The zero Log is empty.

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/aws/smithy-go"
 
+	"github.com/tasuki-dev/tasuki/internal/sdkhttp"
 	"github.com/tasuki-dev/tasuki/localaws/fault"
 	"github.com/tasuki-dev/tasuki/localaws/localawstest"
 	"github.com/tasuki-dev/tasuki/localaws/ssm"
@@ -62,6 +63,7 @@ func serve(t *testing.T, store *state.Store) endpoint {
 		BaseEndpoint: &server.URL,
 		Region:       region,
 		Credentials:  credentials.NewStaticCredentialsProvider("alice", "secret", ""),
+		HTTPClient:   sdkhttp.New(),
 		Retryer:      aws.NopRetryer{},
 	})
 	return endpoint{t, client, stale}

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	sdk "github.com/aws/aws-sdk-go-v2/service/sts"
 
+	"github.com/tasuki-dev/tasuki/internal/sdkhttp"
 	"github.com/tasuki-dev/tasuki/localaws/sts"
 	"github.com/tasuki-dev/tasuki/localaws/wire/wiretest"
 )
@@ -20,7 +21,7 @@ func TestIdentities(t *testing.T) {
 	server := httptest.NewServer(wiretest.Handler(sts.New(sts.Options{Account: account, Role: func(_ context.Context, name string) (bool, error) { return name == "deploy", nil }}).Wire()))
 	defer server.Close()
 	client := func(accessKey, token string) *sdk.Client {
-		return sdk.New(sdk.Options{BaseEndpoint: &server.URL, Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider(accessKey, "secret", token)})
+		return sdk.New(sdk.Options{BaseEndpoint: &server.URL, Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider(accessKey, "secret", token), HTTPClient: sdkhttp.New()})
 	}
 	identify := func(accessKey string) *sdk.GetCallerIdentityOutput {
 		t.Helper()

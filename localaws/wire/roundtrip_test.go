@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tasuki-dev/tasuki/internal/sdkhttp"
 	"github.com/tasuki-dev/tasuki/localaws/wire"
 	"github.com/tasuki-dev/tasuki/localaws/wire/wiretest"
 )
@@ -135,7 +136,7 @@ func to[Options any](url string) func(*Options) {
 }
 
 func config() aws.Config {
-	return aws.Config{Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("alice", "secret", "")}
+	return aws.Config{Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("alice", "secret", ""), HTTPClient: sdkhttp.New()}
 }
 
 // filler fills members with values that are all different, where their types allow.

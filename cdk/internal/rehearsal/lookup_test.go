@@ -21,6 +21,7 @@ import (
 	"github.com/tasuki-dev/tasuki/awsbackend"
 	"github.com/tasuki-dev/tasuki/cdk/lookup"
 	"github.com/tasuki-dev/tasuki/image"
+	"github.com/tasuki-dev/tasuki/internal/sdkhttp"
 	"github.com/tasuki-dev/tasuki/localaws"
 	"github.com/tasuki-dev/tasuki/localaws/fault"
 	"github.com/tasuki-dev/tasuki/placeholder"
@@ -100,6 +101,7 @@ func start(t *testing.T) endpoint {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cfg.HTTPClient = sdkhttp.Whole{HTTPClient: cfg.HTTPClient}
 	return endpoint{server, backend, cfg, profile}
 }
 

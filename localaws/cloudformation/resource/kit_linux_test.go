@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
@@ -63,13 +62,11 @@ func newWorld(t *testing.T, o localaws.Options) *world {
 			t.Error(err)
 		}
 	})
+	config := server.Config(wire.CloudFormation)
+	config.RetryMaxAttempts = 1
 	return &world{
 		T: t, server: server, types: resource.Types(), answers: newMailbox(t),
-		aws: aws.Config{
-			Region: server.Region(), BaseEndpoint: aws.String(server.URL()), RetryMaxAttempts: 1,
-			Credentials: credentials.NewStaticCredentialsProvider(wire.CloudFormation, "secret", ""),
-			HTTPClient:  &http.Client{Transport: &http.Transport{}},
-		},
+		aws: config,
 	}
 }
 
