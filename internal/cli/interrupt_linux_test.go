@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -36,6 +37,10 @@ func TestGates(t *testing.T) {
 	r := &rehearsal{relay: newRelay(server, &apps{dir: t.TempDir()}), t: t}
 	r.deploy()
 	r.put("v1")
+	// What the tests start hears SIGHUP, even where they were started by nohup.
+	unheard := make(chan os.Signal, 1)
+	signal.Notify(unheard, syscall.SIGHUP)
+	defer signal.Stop(unheard)
 	const children = `sh -c 'touch waiting; sleep 300' & wait`
 	for name, signals := range map[string][]syscall.Signal{
 		"SIGINT": {syscall.SIGINT}, "SIGTERM": {syscall.SIGTERM},
@@ -67,6 +72,7 @@ func TestGates(t *testing.T) {
 			said, err := io.ReadAll(reader)
 			if err != nil {
 				t.Errorf("something still runs: %v", err)
+				_ = cmd.Process.Kill() // it may have ended
 			}
 			if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 1 {
 				t.Errorf("%v, want exit status 1", err)
@@ -76,6 +82,28 @@ func TestGates(t *testing.T) {
 			}
 		})
 	}
+
+	t.Run("nohup outlives the terminal", func(t *testing.T) {
+		cmd := process(t, server, "release", "orders", "--tag", "v1", "--gate", "touch waiting; until [ -e done ]; do sleep 0.05; done")
+		var said localawstest.Log
+		cmd.Stderr = &said
+		signal.Ignore(syscall.SIGHUP) // as nohup does for what it starts
+		err := cmd.Start()
+		signal.Notify(unheard, syscall.SIGHUP)
+		if err != nil {
+			t.Fatal(err)
+		}
+		await(t, filepath.Join(cmd.Dir, "waiting"))
+		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(cmd.Dir, "done"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%v\n%s", err, said.String())
+		}
+	})
 
 	t.Run("a gate asks at the terminal", func(t *testing.T) {
 		keyboard, terminal := openTerminal(t)
