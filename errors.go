@@ -13,11 +13,13 @@ var (
 	ErrMissing = errors.New("missing")
 	// ErrDenied: the caller may not do this.
 	ErrDenied = errors.New("access denied")
-	// ErrThrottled: the service asked to slow down, and went on asking through the retries.
+	// ErrThrottled: the service asked to slow down, and went on asking through the
+	// retries. Nothing was done.
 	ErrThrottled = errors.New("throttled")
 	// ErrConflict: somebody else changed the thing, or is changing it.
 	ErrConflict = errors.New("conflict")
 	// ErrUnavailable: no usable answer: timed out, cut off, or the service's own fault.
+	// What was to be changed may have been.
 	ErrUnavailable = errors.New("unavailable")
 	// ErrInvalid: what was given, or what was read, is malformed.
 	ErrInvalid = errors.New("invalid")

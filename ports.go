@@ -24,9 +24,9 @@ type TagHistory interface {
 // TagWriter writes tag parameters.
 type TagWriter interface {
 	// WriteTag writes value and description in one call, whether or not the
-	// parameter exists, and returns the version that SSM gave it. An answer that
-	// was lost may have been written, and retries may have written it twice, or have
-	// been told of ErrThrottled or ErrConflict.
+	// parameter exists, and returns the version that SSM gave it. Where an answer
+	// was lost (ErrUnavailable, or ErrConflict of a retry), it may have been written,
+	// and twice.
 	WriteTag(ctx context.Context, name ParameterName, value Tag, description string) (version int64, err error)
 }
 

@@ -425,7 +425,7 @@ func TestUndoThatFailsSaysSo(t *testing.T) {
 
 func TestLostAnswerOfTheRegistrationIsFound(t *testing.T) {
 	for answer, kind := range map[string]error{
-		"none": tasuki.ErrUnavailable, "throttled, to a retry": tasuki.ErrThrottled, "another write is under way, to a retry": tasuki.ErrConflict,
+		"none": tasuki.ErrUnavailable, "another write is under way, to a retry": tasuki.ErrConflict,
 	} {
 		t.Run(answer, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

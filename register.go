@@ -117,8 +117,7 @@ func (r Registrar) ensure(ctx context.Context, h Handoff, record Record, before 
 }
 
 // write writes a record. When the answer is lost it looks for its own write before
-// it says that it failed. It does so too where the answer may be that to a retry after
-// the lost one: to slow down, or that another write is under way.
+// it says that it failed.
 func (r Registrar) write(ctx context.Context, h Handoff, record Record, before *Release) (Registered, error) {
 	registered := Registered{Previous: before}
 	description, err := record.Description()
@@ -128,7 +127,7 @@ func (r Registrar) write(ctx context.Context, h Handoff, record Record, before *
 	r.say(h, "registering %s in %s", record.Tag, h.TagParameter)
 	version, err := r.Writer.WriteTag(ctx, h.TagParameter, record.Tag, description)
 	if err != nil {
-		if mayHaveActed(err) || errors.Is(err, ErrThrottled) {
+		if mayHaveActed(err) {
 			version, err = r.findWrite(context.WithoutCancel(ctx), h, record, before, err)
 		}
 		if err != nil {

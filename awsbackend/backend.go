@@ -189,8 +189,9 @@ func (o Options) complete(cfg aws.Config) aws.Config {
 	if cfg.RetryMaxAttempts == 0 {
 		cfg.RetryMaxAttempts = defaultAttempts
 	}
+	cfg.APIOptions = append(slices.Clone(cfg.APIOptions), tellRepeats)
 	if !o.Unpaced {
-		cfg.APIOptions = append(slices.Clone(cfg.APIOptions), newPace().addTo)
+		cfg.APIOptions = append(cfg.APIOptions, newPace().addTo)
 	}
 	if cfg.Credentials != nil {
 		cfg.Credentials = credentials{cfg.Credentials}

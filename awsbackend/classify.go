@@ -40,6 +40,13 @@ type call struct {
 // complaint about a signature quotes the headers that were signed, the session
 // token among them.
 func (c call) failed(err error) error {
+	if _, repeated := errors.AsType[*repeatedError](err); repeated {
+		return c.unsure(c.explained(err))
+	}
+	return c.explained(err)
+}
+
+func (c call) explained(err error) *tasuki.Error {
 	e := &tasuki.Error{Op: c.op, Side: c.side, Subject: c.subject}
 	if errors.Is(err, context.Canceled) {
 		e.Err = context.Canceled
@@ -79,7 +86,7 @@ func answered(api smithy.APIError) bool {
 }
 
 // refused fills in e from the code that the service answered with.
-func (c call) refused(e *tasuki.Error, api smithy.APIError, status int) error {
+func (c call) refused(e *tasuki.Error, api smithy.APIError, status int) *tasuki.Error {
 	code := api.ErrorCode()
 	e.Kind, e.Err = c.kind(code, status), answer(code, api.ErrorMessage())
 	switch e.Kind {
@@ -205,7 +212,7 @@ func (c call) deniedHint(code, message string) string {
 }
 
 // unexplained fills in e from an answer without an error code, such as a proxy's.
-func (c call) unexplained(e *tasuki.Error, status int, host string) error {
+func (c call) unexplained(e *tasuki.Error, status int, host string) *tasuki.Error {
 	from := "the service"
 	if host != "" {
 		from = host
@@ -222,7 +229,7 @@ func (c call) unexplained(e *tasuki.Error, status int, host string) error {
 }
 
 // unanswered fills in e where there was no usable answer.
-func unanswered(e *tasuki.Error, err error) error {
+func unanswered(e *tasuki.Error, err error) *tasuki.Error {
 	e.Kind, e.Hint = tasuki.ErrUnavailable, hintUnavailable
 	host := hostOf(err)
 	if host != "" {

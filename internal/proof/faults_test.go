@@ -45,6 +45,9 @@ const (
 	once   manner = "once"       // one call
 	always manner = "always"     // that call of an operation, and all later ones
 	dark   manner = "everything" // from that call on, every call of every operation; for stale reads, all of the next two
+	// retried is one lost answer, after which the operation is throttled for good: what the
+	// retry is told is not what became of the call.
+	retried manner = "once, then throttled"
 )
 
 var manners = []manner{once, always, dark}
@@ -84,9 +87,18 @@ func (a attempt) String() string {
 	return fmt.Sprintf("%s, %s %s at call %d of %s", a.verb.name, a.kind, a.manner, a.point.nth, a.point.operation)
 }
 
+// rules are the faults in force: the first one is the attempt's own.
+func (a attempt) rules() []fault.Rule {
+	rules := []fault.Rule{a.rule()}
+	if a.manner == retried {
+		rules = append(rules, fault.Rule{Operation: a.point.operation, Kind: fault.Throttle, Nth: a.point.nth + 1})
+	}
+	return rules
+}
+
 func (a attempt) rule() fault.Rule {
 	switch a.manner {
-	case once:
+	case once, retried:
 		return fault.Rule{Operation: a.point.operation, Kind: a.kind, Nth: a.point.nth, Times: 1}
 	case always:
 		return fault.Rule{Operation: a.point.operation, Kind: a.kind, Nth: a.point.nth}
@@ -142,7 +154,7 @@ func TestEveryFault(t *testing.T) {
 }
 
 // attemptsAt returns what is tried at a point, whose turn it is. SSM's reads alone can
-// be stale.
+// be stale, and what AWS's services change is always tried with a retry's refusal.
 func attemptsAt(v *verb, p point, turn int) (attempts []attempt) {
 	for i, kind := range kinds {
 		if kind == fault.Stale && !strings.HasPrefix(p.operation, "ssm:Get") {
@@ -153,6 +165,9 @@ func attemptsAt(v *verb, p point, turn int) (attempts []attempt) {
 				attempts = append(attempts, attempt{v, p, kind, m})
 			}
 		}
+	}
+	if service, _, _ := strings.Cut(p.operation, ":"); service != "registry" && slices.Contains(changes, p.operation) {
+		attempts = append(attempts, attempt{v, p, fault.LostAnswer, retried})
 	}
 	return attempts
 }
@@ -323,7 +338,7 @@ func (v *verb) judge(end ended, before, after snapshot) error {
 func (l *lab) try(t *testing.T, a attempt, tally *tally) {
 	w, finish := l.begin(t, a.verb)
 	defer finish()
-	w.server.Faults().Add(a.rule())
+	w.server.Faults().Add(a.rules()...)
 	ctx := t.Context()
 	if a.kind == fault.Timeout {
 		var cancel context.CancelFunc
