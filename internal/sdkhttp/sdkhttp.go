@@ -15,11 +15,11 @@ import (
 func New() Whole { return Whole{awshttp.NewBuildableClient()} }
 
 // Whole sends requests whose body is in memory, and known to be. Of any other body
-// net/http sends the headers first, looks for more of the body when all is sent, and a
-// server nearby can answer before it has looked. The SDK has closed the body by then,
-// which ends in an error that net/http takes the connection for broken by: the rest of
-// the answer is lost (aws-sdk-go-v2 issue 2737; smithy-go's safeWriteToReadCloser). The
-// SDK tries again, and a parameter is written twice; or it finds half an answer, and
+// net/http sends the headers first, and looks for more of the body when all is sent; a
+// server nearby can answer before it has looked. By then the SDK has closed the body,
+// whose reading is an error from there on: net/http closes the connection for it, and the
+// rest of the answer is lost (aws-sdk-go-v2 issue 2737; smithy-go's safeWriteToReadCloser).
+// The SDK tries again, and a parameter is written twice; or it finds half an answer, and
 // fails. All bodies here are small.
 type Whole struct{ aws.HTTPClient }
 
