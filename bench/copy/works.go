@@ -74,8 +74,17 @@ func (b *bench) do(ctx context.Context, w work) error {
 		runs = w.runs
 	}
 	all := make([]figures, len(copiers))
+	if !w.alone {
+		// Whoever is the first finds memory that the system has yet to give out.
+		first := copiers[len(copiers)-1]
+		if err := b.once(ctx, w, source, first, first.name+"-first", new(figures), false); err != nil {
+			return fmt.Errorf("%s: %w", first.name, err)
+		}
+	}
 	for run := range runs {
-		for i, c := range copiers {
+		for turn := range copiers {
+			i := (run + turn) % len(copiers) // each round begins with another program
+			c := copiers[i]
 			if err := b.once(ctx, w, source, c, fmt.Sprintf("%s%d", c.name, run), &all[i], w.network.cut != nil); err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}
