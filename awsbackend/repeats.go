@@ -42,7 +42,7 @@ func tellRepeats(stack *middleware.Stack) error {
 		out, metadata, err := next.HandleFinalize(ctx, in)
 		if lost, ok := middleware.GetStackValue(ctx, lostAnswersKey{}).(*lostAnswers); ok {
 			lost.before = lost.before || lost.last
-			lost.last = err != nil && errors.Is(call{}.failed(err), tasuki.ErrUnavailable)
+			lost.last = err != nil && call{}.explained(err).Kind == tasuki.ErrUnavailable
 		}
 		return out, metadata, err
 	})

@@ -88,15 +88,7 @@ func connect(url, region string, options ...func(*sdkaws.Config)) clients {
 // start starts an endpoint for one test, and clients of it.
 func start(t *testing.T, o localaws.Options) (*localaws.Server, clients) {
 	t.Helper()
-	server, err := localaws.Start(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	server := localawstest.Start(t, o)
 	return server, connect(server.URL(), server.Region())
 }
 

@@ -53,15 +53,7 @@ type world struct {
 
 func newWorld(t *testing.T, o localaws.Options) *world {
 	t.Helper()
-	server, err := localaws.Start(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	server := localawstest.Start(t, o)
 	config := server.Config(wire.CloudFormation)
 	config.RetryMaxAttempts = 1
 	return &world{
